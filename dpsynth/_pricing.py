@@ -1,0 +1,106 @@
+"""What a plan costs, worked out from its mechanisms alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from dpsynth.accountant import Accountant
+from dpsynth.filters import failure_probability, zcdp_rho
+from dpsynth.privacy import ZCDP, Mechanism, PartitionSelection, mechanism_from_spec
+
+_MOST_KINDS = 64
+"""Different mechanisms that one composition may hold; more would take minutes."""
+
+_REPEATS = ("count", "steps", "votes")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """Cost of a plan in every measure that a ledger keeps.
+
+    Parameters
+    ----------
+    rdp : tuple of float
+        Rényi cost at the ledger's orders, in nats.
+    rho : float or None
+        Cost in zCDP, where there is one.
+    failure_delta : float
+        Sum of the failure probabilities.
+    epsilon : float
+        ε at the population's δ, with parameters fixed in advance.
+    epsilon_as_planned : float
+        ε at the δ that the plan was made for.
+    """
+
+    rdp: tuple[float, ...]
+    rho: float | None
+    failure_delta: float
+    epsilon: float
+    epsilon_as_planned: float
+
+
+@lru_cache(maxsize=64)
+def price(
+    mechanisms: tuple[Mechanism, ...],
+    *,
+    orders: tuple[float, ...],
+    delta: float,
+    planned_delta: float,
+) -> Price:
+    """Price mechanisms that run one after another."""
+    accountant = Accountant(mechanisms)
+    return Price(
+        rdp=tuple(float(value) for value in accountant.rdp(np.asarray(orders))),
+        rho=zcdp_rho(mechanisms),
+        failure_delta=failure_probability(mechanisms),
+        epsilon=float(accountant.epsilon(delta)),
+        epsilon_as_planned=float(accountant.epsilon(planned_delta)),
+    )
+
+
+def composed_epsilon(plans: Iterable[Mapping[str, Any]], *, delta: float) -> float | None:
+    """Return ε at δ of plans whose parameters were all fixed in advance.
+
+    Parameters
+    ----------
+    plans : iterable of mapping
+        Descriptions of plans, as :meth:`dpsynth.privacy.Plan.spec` gives them.
+    delta : float
+        δ of the population.
+
+    Returns
+    -------
+    float or None
+        ``None`` if there are too many different mechanisms to compose.
+    """
+    kept: dict[Mechanism, Mechanism] = {}
+    for plan in plans:
+        for charge in plan["charges"]:
+            mechanism = mechanism_from_spec(charge["mechanism"])
+            key = _single(mechanism)
+            kept[key] = _joined(kept[key], mechanism) if key in kept else mechanism
+    if len(kept) > _MOST_KINDS:
+        return None
+    return float(Accountant(kept.values()).epsilon(delta))
+
+
+def _single(mechanism: Mechanism) -> Mechanism:
+    """Return what mechanisms must share to be joined."""
+    if isinstance(mechanism, ZCDP):
+        return replace(mechanism, rho=1.0)
+    if isinstance(mechanism, PartitionSelection):
+        mechanism = replace(mechanism, failure_delta=1.0)
+    return replace(mechanism, **{name: 1 for name in _REPEATS if hasattr(mechanism, name)})
+
+
+def _joined(one: Mechanism, other: Mechanism) -> Mechanism:
+    adds = ("rho", "failure_delta", *_REPEATS)
+    return replace(
+        one,
+        **{name: getattr(one, name) + getattr(other, name) for name in adds if hasattr(one, name)},
+    )

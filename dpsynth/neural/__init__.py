@@ -1,0 +1,1 @@
+"""Methods trained with DP-SGD; the only package that imports torch and opacus."""

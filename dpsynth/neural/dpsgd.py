@@ -1,0 +1,289 @@
+"""The one DP-SGD loop: Poisson sampling, per-unit clipping, noise and the privacy event.
+
+Every neural method trains through :func:`train`. The loop takes its sampling rate, number of
+steps, noise and divisor from the mechanism that was booked; it never looks at the number of rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from dpsynth.errors import IntegrityError, UsageError
+from dpsynth.neural.clipping import SLACK, UnitClipper
+from dpsynth.noise import NoiseSource
+from dpsynth.privacy import PoissonSampledGaussian, PrivacyUnit
+
+GRID = 2.0**-24
+"""Noise and sums lie on multiples of ``clip_norm * GRID``."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingSettings:
+    """Public numbers of a DP-SGD run.
+
+    Parameters
+    ----------
+    sampling_probability : float
+        Chance of every unit to be in a step, independently.
+    steps : int
+        Number of noised steps.
+    expected_units : float
+        Divisor of the sums over ``sampling_probability``: a public guess of the number of units.
+        It scales the gradient and never depends on the rows.
+    learning_rate : float
+        Step size of Adam at the start; it falls linearly to 0.
+    clip_norm : float
+        Bound on one unit's contribution.
+    averaged_share : float
+        Share of the last steps whose weights are averaged (post-processing); 0 for none.
+    """
+
+    sampling_probability: float
+    steps: int
+    expected_units: float
+    learning_rate: float
+    clip_norm: float = 1.0
+    averaged_share: float = 0.25
+
+    def event(self, *, noise_multiplier: float, unit: PrivacyUnit) -> PoissonSampledGaussian:
+        """State the event of :func:`train` with these settings.
+
+        Privacy
+        -------
+        Units are the elements of the Poisson sample; one unit's rows enter or leave a step
+        together and add at most ``clip_norm``.
+        """
+        return PoissonSampledGaussian(
+            relation=unit.relation,
+            noise_multiplier=noise_multiplier,
+            sampling_probability=self.sampling_probability,
+            steps=self.steps,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UnitRows:
+    """Rows arranged by privacy unit, padded, on the training device.
+
+    Parameters
+    ----------
+    rows : Tensor, shape (n_units, max_rows, n_columns)
+        Codes; absent rows are zeros.
+    present : Tensor of float, shape (n_units, max_rows)
+        1 where there is a row.
+    """
+
+    rows: Tensor
+    present: Tensor
+
+    @classmethod
+    def arrange(
+        cls,
+        codes: npt.NDArray[np.int32],
+        unit_index: npt.NDArray[np.int64],
+        *,
+        max_rows: int,
+        device: torch.device,
+    ) -> UnitRows:
+        """Group rows by unit.
+
+        Parameters
+        ----------
+        codes : ndarray of int32, shape (n_rows, n_columns)
+        unit_index : ndarray of int64, shape (n_rows,)
+            Unit of each row; no unit has more than ``max_rows`` rows.
+        max_rows : int
+            Declared bound.
+        device : torch.device
+        """
+        units = int(unit_index.max()) + 1 if unit_index.size else 0
+        order = np.argsort(unit_index, kind="stable")
+        sorted_units = unit_index[order]
+        first = np.searchsorted(sorted_units, np.arange(units))
+        slot = np.arange(order.size) - first[sorted_units]
+        if order.size and slot.max() >= max_rows:
+            raise IntegrityError("a unit has more rows than unit.max_rows allows.", code="DPS111")
+        rows = np.zeros((units, max_rows, codes.shape[1]), dtype=np.int64)
+        present = np.zeros((units, max_rows), dtype=np.float32)
+        rows[sorted_units, slot] = codes[order]
+        present[sorted_units, slot] = 1.0
+        return cls(
+            rows=torch.from_numpy(rows).to(device), present=torch.from_numpy(present).to(device)
+        )
+
+    def __repr__(self) -> str:
+        return "UnitRows(...)"
+
+
+def best_device() -> torch.device:
+    """Return CUDA when there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def poisson_sample(units: int, probability: float, rng: np.random.Generator) -> IntArray:
+    """Return the indices of a Poisson sample: every unit independently with ``probability``."""
+    return np.flatnonzero(rng.random(units) < probability)
+
+
+IntArray = npt.NDArray[np.intp]
+
+
+def noisy_sum(
+    sums: list[Tensor], *, sigma: float, clip_norm: float, noise: NoiseSource
+) -> list[Tensor]:
+    """Round sums to the grid and add Gaussian noise that lies on the same grid.
+
+    Parameters
+    ----------
+    sums : list of Tensor, float64
+        Clipped sums.
+    sigma : float
+        Standard deviation of the noise over ``clip_norm``.
+    clip_norm : float
+        Bound on one unit's contribution.
+    noise : NoiseSource
+        Draws on the CPU from a keyed cipher; a device's own generator is not cryptographic.
+
+    Returns
+    -------
+    list of Tensor, float64
+        On the devices of ``sums``.
+
+    Privacy
+    -------
+    Rounding moves a neighbour's sum by at most one grid step per parameter, ``sqrt(D) * GRID`` in
+    units of the clip norm; the slack of the clip target pays for it as long as D ≤ 2^26.
+    All outputs of all tables lie on one grid, so that low-order bits tell nothing.
+
+    References
+    ----------
+    Mironov, CCS 2012; Jin, McMurtry, Rubinstein, Ohrimenko, arXiv 2112.05307.
+    """
+    if sum(part.numel() for part in sums) > (SLACK / 2 / GRID) ** 2:
+        raise UsageError("the network is too large for the noise grid (over 2^26 parameters).")
+    step = clip_norm * GRID
+    noised = []
+    for part in sums:
+        draws = noise.generator.standard_normal(part.numel())
+        draws *= sigma / GRID
+        grid_noise = torch.from_numpy(np.rint(draws, out=draws)).view_as(part).to(part.device)
+        noised.append(torch.round(part / step).add_(grid_noise).mul_(step))
+    return noised
+
+
+def train(
+    module: nn.Module,
+    row_loss: Callable[[Tensor], Tensor],
+    data: UnitRows,
+    *,
+    settings: TrainingSettings,
+    mechanism: PoissonSampledGaussian,
+    noise: NoiseSource,
+    progress: Progress | None = None,
+) -> PoissonSampledGaussian:
+    """Train a network with DP-SGD and Adam.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Network to train, in place.
+    row_loss : callable
+        Codes, shape (n_rows, n_columns), to the loss of each row, shape (n_rows,). Must treat rows
+        one by one.
+    data : UnitRows
+        Sensitive rows.
+    settings : TrainingSettings
+        Public numbers.
+    mechanism : PoissonSampledGaussian
+        The event that was booked; its numbers are the ones that run.
+    noise : NoiseSource
+        Source of sampling and noise.
+    progress : callable, optional
+        Receives (steps done, steps in all) and nothing else.
+
+    Returns
+    -------
+    PoissonSampledGaussian
+        The event of the steps that were taken.
+
+    Privacy
+    -------
+    Neighbouring relation and unit of ``mechanism``. Sensitivity ``clip_norm`` per step. Noise is
+    added exactly once per step, also when the sample is empty. Loss values are never returned.
+    """
+    probability, sigma = mechanism.sampling_probability, mechanism.noise_multiplier
+    clip_norm = settings.clip_norm
+    divisor = probability * settings.expected_units
+    taken = 0
+    with UnitClipper(module) as clipper:
+        optimizer = torch.optim.Adam(clipper.parameters, lr=settings.learning_rate)
+        average = _Average(clipper.parameters, settings)
+        for step in range(mechanism.steps):
+            chosen = poisson_sample(len(data.rows), probability, noise.generator)
+            sums = _clipped_sum(clipper, row_loss, data, chosen, clip_norm)
+            noised = noisy_sum(sums, sigma=sigma, clip_norm=clip_norm, noise=noise)
+            taken += 1
+            for parameter, gradient in zip(clipper.parameters, noised, strict=True):
+                parameter.grad = (gradient / divisor).to(parameter.dtype)
+            for group in optimizer.param_groups:
+                group["lr"] = settings.learning_rate * (1 - step / mechanism.steps)
+            optimizer.step()
+            average.update(step)
+            if progress is not None:
+                progress(step + 1, mechanism.steps)
+        average.apply()
+        for parameter in clipper.parameters:
+            parameter.grad = None
+    return PoissonSampledGaussian(
+        relation=mechanism.relation,
+        noise_multiplier=sigma,
+        sampling_probability=probability,
+        steps=taken,
+    )
+
+
+def _clipped_sum(
+    clipper: UnitClipper,
+    row_loss: Callable[[Tensor], Tensor],
+    data: UnitRows,
+    chosen: IntArray,
+    clip_norm: float,
+) -> list[Tensor]:
+    if not chosen.size:
+        return [torch.zeros_like(p, dtype=torch.float64) for p in clipper.parameters]
+    index = torch.from_numpy(chosen).to(data.rows.device)
+    rows, present = data.rows[index], data.present[index]
+    loss = row_loss(rows.flatten(0, 1)) * present.flatten()
+    return clipper.clipped_sum(loss, rows_per_unit=rows.shape[1], clip_norm=clip_norm)
+
+
+class _Average:
+    """Mean of the last iterates: a function of noised weights, hence free."""
+
+    def __init__(self, parameters: list[nn.Parameter], settings: TrainingSettings) -> None:
+        self._parameters = parameters
+        self._from = settings.steps - math.floor(settings.averaged_share * settings.steps)
+        self._sums = [torch.zeros_like(p) for p in parameters]
+        self._count = 0
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        if step >= self._from:
+            self._count += 1
+            for total, parameter in zip(self._sums, self._parameters, strict=True):
+                total += parameter
+
+    @torch.no_grad()
+    def apply(self) -> None:
+        if self._count:
+            for total, parameter in zip(self._sums, self._parameters, strict=True):
+                parameter.copy_(total / self._count)

@@ -1,0 +1,417 @@
+"""The synthesizer: plan, fit, sample, save; the contract that every method obeys."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import zipfile
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from dpsynth.accountant import Accountant
+from dpsynth.calibration import calibrate
+from dpsynth.codec import Codec, CodecSettings, codec_charges
+from dpsynth.errors import IntegrityError, NotFittedError, UsageError, require_extra
+from dpsynth.files import write_bytes
+from dpsynth.ledger import Ledger
+from dpsynth.noise import NoiseSource
+from dpsynth.privacy import Budget, Gaussian, Plan, PlannedCharge, PrivacyUnit
+from dpsynth.schema import Schema
+from dpsynth.table import Source, Table, load, preflight
+
+FORMAT = "dpsynth.model/1"
+
+DEFAULT_UNITS = 10_000
+"""Guess of the number of units where neither schema nor caller declares one."""
+
+_FAILURE_SHARE = 0.05
+"""Share of δ set aside for category discovery, where a schema asks for it."""
+
+Progress = Callable[[int, int], None]
+
+
+class Synthesizer(ABC):
+    """Base of all methods.
+
+    Parameters
+    ----------
+    schema : Schema
+        Public facts about the table.
+    codec : CodecSettings, optional
+        Public sizes of the codec.
+
+    Attributes
+    ----------
+    plan_ : Plan
+        What the fit spent, fixed before the data was touched.
+    privacy_ : dict
+        The guarantee in numbers: ε, δ, unit, relation, noise, ledger entry.
+
+    Notes
+    -----
+    The words are those of scikit-learn, but this is no ``BaseEstimator``: cloning and grid search
+    refit without a word and would multiply ε. One object is fitted once.
+
+    Privacy
+    -------
+    :meth:`fit` is (ε, δ)-differentially private for the unit and the neighbouring relation of the
+    schema, for every table with at least one row. :meth:`sample`, :meth:`save` and everything else
+    are post-processing. Not protected: what the schema states.
+    """
+
+    method: ClassVar[str] = ""
+
+    def __init__(self, schema: Schema, *, codec: CodecSettings | None = None) -> None:
+        schema.check()
+        if not schema.modelled:
+            raise UsageError("the schema has no column to model.", fix="declare one that is no key.")
+        self.schema = schema
+        self.codec_settings = codec or self._default_codec()
+        self.plan_: Plan
+        self.privacy_: dict[str, Any]
+        self._codec: Codec
+
+    # -- what a method fills in -----------------------------------------------------------------
+
+    def _default_codec(self) -> CodecSettings:
+        return CodecSettings()
+
+    @abstractmethod
+    def _plan_charges(
+        self, budget: Budget, units: int
+    ) -> tuple[tuple[PlannedCharge, ...], dict[str, Any]]:
+        """Return calibrated charges and public hyper-parameters."""
+
+    @abstractmethod
+    def _fit_codes(
+        self,
+        codes: npt.NDArray[np.int32],
+        unit_index: npt.NDArray[np.int64],
+        *,
+        noise: NoiseSource,
+        progress: Progress | None,
+    ) -> tuple[PlannedCharge, ...]:
+        """Train on codes; return the charges that were run."""
+
+    @abstractmethod
+    def _sample_codes(self, n: int, rng: np.random.Generator) -> npt.NDArray[np.int32]:
+        """Return codes, shape (n, n_columns)."""
+
+    def _arrays(self) -> dict[str, npt.NDArray[np.float32]]:
+        """Return the arrays that are stored with the model."""
+        return {}
+
+    def _restore(self, arrays: Mapping[str, npt.NDArray[np.float32]]) -> None:
+        """Take stored arrays back."""
+
+    # -- the public life of a synthesizer ---------------------------------------------------------
+
+    def plan(self, budget: Budget, *, rows: int | None = None) -> Plan:
+        """Work out what a fit would spend, without touching data.
+
+        Parameters
+        ----------
+        budget : Budget
+            The (ε, δ) to calibrate to.
+        rows : int, optional
+            Public guess of the number of rows, if the schema declares none. It sets scales, never
+            the guarantee.
+
+        Returns
+        -------
+        Plan
+        """
+        units = self._units(rows)
+        charges, parameters = self._plan_charges(budget, units)
+        return Plan(
+            method=self.method,
+            unit=self.schema.unit,
+            budget=budget,
+            charges=charges,
+            parameters={
+                **parameters,
+                "expected_units": units,
+                "codec": self.codec_settings.state(),
+            },
+            schema_sha256=self.schema.digest(),
+        )
+
+    def fit(
+        self,
+        data: Source,
+        *,
+        budget: Budget,
+        ledger: Ledger,
+        dataset: str,
+        rows: int | None = None,
+        noise: NoiseSource | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Spend a budget on fitting this method to a table.
+
+        Parameters
+        ----------
+        data : path, DataFrame or Arrow table
+            The sensitive table. A path is opened only after the ledger has granted the charge.
+        budget : Budget
+            What to spend.
+        ledger : Ledger
+            The book in which the spend is entered first.
+        dataset : str
+            Name of the dataset in the ledger.
+        rows : int, optional
+            Public guess of the number of rows.
+        noise : NoiseSource, optional
+            Operating system entropy by default. A seeded source marks the model as not releasable.
+        progress : callable, optional
+            Receives (steps done, steps in all).
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        BudgetError
+            If the ledger refuses; the data has not been opened.
+        DataError
+            If the form of the table does not fit the schema; nothing has been spent.
+        UsageError
+            If this object was fitted before.
+
+        Privacy
+        -------
+        From the moment the first row is read the charge counts in full, whatever happens.
+        """
+        if hasattr(self, "plan_"):
+            raise UsageError(
+                "this synthesizer was fitted before, and every fit is a new charge.",
+                fix="make a new synthesizer and give it a budget of its own.",
+            )
+        noise = noise or NoiseSource.from_entropy()
+        plan = self.plan(budget, rows=rows)
+        with ledger.reserve(plan, dataset=dataset) as charge:
+            preflight(data, self.schema)
+            charge.touch()
+            table = load(data, self.schema, rng=noise.generator)
+            self.plan_ = plan
+            ran = self._fit_table(table, noise, progress)
+            if ran != plan.charges:
+                raise IntegrityError(
+                    "the mechanisms that ran are not those that were booked.", code="DPS110"
+                )
+            charge.commit()
+        anchor = ledger.anchor
+        self.privacy_ = {
+            "epsilon": Accountant(plan.mechanisms).certificate(budget.delta),
+            "delta": budget.delta,
+            "unit": plan.unit.describe(),
+            "relation": str(plan.unit.relation),
+            "noise": noise.describe(),
+            "releasable": noise.releasable and not self.schema.research,
+            "plan_sha256": plan.digest(),
+            "ledger": {
+                "ledger_id": anchor.ledger_id,
+                "charge": charge.id,
+                "sequence": anchor.sequence,
+                "head": anchor.head,
+            },
+        }
+        return self
+
+    def _fit_table(
+        self, table: Table, noise: NoiseSource, progress: Progress | None
+    ) -> tuple[PlannedCharge, ...]:
+        self._codec, bought = Codec.fit(
+            table, plan=self.plan_, settings=self.codec_settings, noise=noise
+        )
+        codes = self._codec.encode(table)
+        return bought + self._fit_codes(
+            codes, table.unit_index, noise=noise, progress=progress
+        )
+
+    def sample(self, n: int | None = None, *, seed: int | None = None) -> pd.DataFrame:
+        """Draw a synthetic table.
+
+        Parameters
+        ----------
+        n : int, optional
+            Number of rows; by default the noisy number of rows that the fit bought, or the
+            schema's public one.
+        seed : int, optional
+            Makes the draw repeatable. Sampling is post-processing, so that a known seed costs no
+            privacy.
+
+        Returns
+        -------
+        DataFrame, shape (n, n_columns)
+            Columns in the schema's order; keys are numbered afresh.
+        """
+        self._require_fit()
+        if n is None:
+            n = self.schema.rows or max(1, round(self._codec.rows))
+        if n < 1:
+            raise UsageError(f"n must be at least 1, got {n}.")
+        source = NoiseSource.from_entropy() if seed is None else NoiseSource.seeded(seed)
+        rng = source.generator
+        return self._codec.decode(self._sample_codes(int(n), rng), rng)
+
+    def save(self, path: str | Path) -> None:
+        """Write the model as JSON and tensors into one file; an existing file is not replaced.
+
+        Raises
+        ------
+        IntegrityError
+            If the file exists.
+
+        Privacy
+        -------
+        The file holds the schema, the plan, noisy counts and noised weights: no row, no exact
+        count, no generator state.
+        """
+        self._require_fit()
+        document = {
+            "format": FORMAT,
+            "method": self.method,
+            "schema": self.schema.to_dict(),
+            "plan": self.plan_.spec(),
+            "privacy": self.privacy_,
+            "codec": self._codec.state(),
+        }
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("model.json", json.dumps(document, indent=1, allow_nan=False))
+            arrays = self._arrays()
+            if arrays:
+                tensors = require_extra(
+                    "safetensors.numpy", extra="neural", purpose="Saving a neural model"
+                )
+                archive.writestr("weights.safetensors", tensors.save(arrays))
+        write_bytes(Path(path), buffer.getvalue())
+
+    @classmethod
+    def _from_document(
+        cls, document: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[np.float32]]
+    ) -> Self:
+        schema = Schema.from_dict(document["schema"])
+        plan = plan_from_spec(document["plan"])
+        model = cls._rebuild(schema, plan)
+        model.plan_ = plan
+        model.privacy_ = dict(document["privacy"])
+        model._codec = Codec.from_state(schema, document["codec"])
+        model._restore(arrays)
+        return model
+
+    @classmethod
+    def _rebuild(cls, schema: Schema, plan: Plan) -> Self:
+        """Return an unfitted synthesizer with the hyper-parameters of a plan."""
+        return cls(schema, codec=CodecSettings(**plan.parameters["codec"]))
+
+    # -- helpers for methods ----------------------------------------------------------------------
+
+    def _units(self, rows: int | None) -> int:
+        declared = rows or self.schema.rows
+        if declared is None:
+            return DEFAULT_UNITS
+        if declared < 1:
+            raise UsageError(f"rows must be at least 1, got {declared}.")
+        return max(1, round(declared / self.schema.unit.max_rows))
+
+    def _codec_charges(self, budget: Budget, *, share: float) -> tuple[PlannedCharge, ...]:
+        """Return the codec's charges at ``share`` of the budget, in units of μ² of a Gaussian."""
+        multiplier = calibrate(
+            lambda scale: [Gaussian(relation=self.schema.unit.relation, noise_multiplier=scale)],
+            budget,
+        )
+        return self._codec_at(budget, sigma=self._histogram_sigma(multiplier / math.sqrt(share)))
+
+    def _codec_at(self, budget: Budget, *, sigma: float) -> tuple[PlannedCharge, ...]:
+        return codec_charges(
+            self.schema,
+            self.codec_settings,
+            sigma=sigma,
+            failure_delta=_FAILURE_SHARE * budget.delta,
+        )
+
+    def _histogram_sigma(self, multiplier: float) -> float:
+        """Return the noise per cell at which all counts together are one Gaussian query."""
+        unit_charges = self._codec_at(Budget(epsilon=1.0, delta=1e-6), sigma=1.0)
+        moved = sum(
+            getattr(c.mechanism, "count", 1) * getattr(c.mechanism, "sensitivity", 1) ** 2
+            for c in unit_charges
+        )
+        return multiplier * math.sqrt(moved)
+
+    def _require_fit(self) -> None:
+        if not hasattr(self, "_codec"):
+            raise NotFittedError(
+                f"this {type(self).__name__} is not fitted.", fix="call fit first."
+            )
+
+    def __repr__(self) -> str:
+        name = type(self).__name__
+        if not hasattr(self, "privacy_"):
+            return f"{name}(schema={self.schema.name!r}, not fitted)"
+        p = self.privacy_
+        return (
+            f"{name}(schema={self.schema.name!r}, fitted at ε = {p['epsilon']}, δ = {p['delta']}, "
+            f"unit: {p['unit']})"
+        )
+
+
+def plan_from_spec(spec: Mapping[str, Any]) -> Plan:
+    """Rebuild a plan from :meth:`Plan.spec`."""
+    from dpsynth.privacy import mechanism_from_spec
+
+    return Plan(
+        method=spec["method"],
+        unit=PrivacyUnit(**spec["unit"]),
+        budget=Budget(**spec["budget"]),
+        charges=tuple(
+            PlannedCharge(step=c["step"], mechanism=mechanism_from_spec(c["mechanism"]))
+            for c in spec["charges"]
+        ),
+        parameters=spec["parameters"],
+        schema_sha256=spec["schema_sha256"],
+    )
+
+
+def read_model(path: str | Path) -> tuple[dict[str, Any], dict[str, npt.NDArray[np.float32]]]:
+    """Read what :meth:`Synthesizer.save` wrote.
+
+    Raises
+    ------
+    UsageError
+        If there is no such file.
+    IntegrityError
+        If it is not a dpsynth model.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            document = json.loads(archive.read("model.json"))
+            names = archive.namelist()
+            stored = archive.read("weights.safetensors") if "weights.safetensors" in names else b""
+    except FileNotFoundError:
+        raise UsageError(f"there is no model at {str(path)!r}.") from None
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+        raise IntegrityError(
+            f"{str(path)!r} is not a dpsynth model, or it is damaged.", code="DPS602"
+        ) from None
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise IntegrityError(
+            f"{str(path)!r} is not a model of format {FORMAT}.", code="DPS602"
+        )
+    arrays: dict[str, npt.NDArray[np.float32]] = {}
+    if stored:
+        tensors = require_extra(
+            "safetensors.numpy", extra="neural", purpose="Loading a neural model"
+        )
+        arrays = tensors.load(stored)
+    return document, arrays

@@ -1,0 +1,124 @@
+"""The whole chain as one function: fit, sample, evaluate, seal.
+
+The only library module that imports a sibling package.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks.evaluate import evaluate
+from benchmarks.report import UtilityReport
+from dpsynth.evidence import table_sha256
+from dpsynth.ledger import Ledger
+from dpsynth.privacy import Budget
+from dpsynth.release import refuse_existing, seal
+from dpsynth.synthesizer import Progress, Synthesizer
+from dpsynth.table import Source, TableReader, write_frame
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """What a finished chain hands back.
+
+    Parameters
+    ----------
+    bundle : Path
+        The release folder.
+    internal : Path
+        The confidential folder.
+    report : UtilityReport
+        Computed from real rows: confidential.
+    """
+
+    bundle: Path
+    internal: Path
+    report: UtilityReport
+
+
+def release(
+    data: Source,
+    synthesizer: Synthesizer,
+    *,
+    budget: Budget,
+    ledger: Ledger,
+    dataset: str,
+    out: Path,
+    rows: int | None = None,
+    n: int | None = None,
+    holdout: float = 0.2,
+    progress: Progress | None = None,
+) -> Released:
+    """Fit, sample, evaluate and seal.
+
+    Parameters
+    ----------
+    data : path, DataFrame or Arrow table
+        The sensitive table.
+    synthesizer : Synthesizer
+        An unfitted method.
+    budget : Budget
+        What to spend.
+    ledger : Ledger
+        Where it is booked.
+    dataset : str
+        Name of the dataset in the ledger.
+    out : Path
+        Release folder to create; the confidential one is created beside it.
+    rows : int, optional
+        Public guess of the number of rows.
+    n : int, optional
+        Synthetic rows; by default the noisy number of fitted rows.
+    holdout : float
+        Chance of every unit to be held out of the fit for the evaluation.
+    progress : callable, optional
+        Receives (steps done, steps in all).
+
+    Raises
+    ------
+    BudgetError, DataError, GateError, IntegrityError
+        Nothing is left at ``out``.
+
+    Privacy
+    -------
+    The table that is evaluated is the table that is sealed; nothing is fitted again after the
+    evaluation, and no figure of the evaluation enters the release.
+    """
+    internal = out.with_name(out.name + "-internal")
+    refuse_existing(out)
+    refuse_existing(internal)
+    reader = TableReader(data, synthesizer.schema, holdout=holdout)
+    synthesizer.fit(
+        reader, budget=budget, ledger=ledger, dataset=dataset, rows=rows, progress=progress
+    )
+    synthetic = synthesizer.sample(n)
+    report = evaluate(
+        synthetic,
+        reader.fit_rows,
+        reader.holdout_rows,
+        synthesizer.schema,
+        table_sha256=_digest(synthetic, out.parent),
+    )
+    seal(
+        synthetic,
+        synthesizer,
+        ledger=ledger,
+        evidence=[report.evidence()],
+        out=out,
+        internal=internal,
+    )
+    return Released(out, internal, report)
+
+
+def _digest(frame: pd.DataFrame, beside: Path) -> str:
+    """Digest of the table as it will be written."""
+    import tempfile
+
+    beside.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=beside, prefix=".digest-") as scratch:
+        path = Path(scratch) / "synthetic.csv"
+        write_frame(frame, path)
+        return table_sha256(path)
