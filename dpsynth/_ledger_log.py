@@ -1,10 +1,10 @@
 """What the entries of a ledger mean: kinds, hash chain, and the tables that follow from them.
 
 The log is the truth and the tables are a projection of it. :func:`change` says which row an entry
-writes; the store applies it when the entry is appended, and :func:`replay` applies it again to
+writes; the store applies it when the entry is appended, and :class:`Replay` applies it again to
 verify. A later kind of entry (a lease of steps, a release) adds a case and changes none.
 
-The hash of an entry is the SHA-256 of the lines ``prev_hash``, ``seq``, ``kind``, ``time``, ``body``
+The hash of an entry is the SHA-256 of ``prev_hash``, ``seq``, ``kind``, ``time`` and ``body``,
 joined by newlines, in UTF-8; ``body`` is canonical JSON with every real as a string. The first
 entry follows on 64 zeros.
 """

@@ -158,7 +158,8 @@ class LedgerSummary:
         if self.spent_if_fixed is not None:
             fixed = f"ε = {self.spent_if_fixed:g}, if parameters were fixed in advance"
             facts.append(("", fixed))
-        facts.append(("remaining", f"Gaussian noise of ε up to {self.remaining:g} on its own"))
+        room = f"Gaussian noise of ε up to {self.remaining:g} on its own"
+        facts.append(("remaining", room if self.remaining > 0 else "nothing"))
         facts.append(("head", f"{self.anchor.sequence} {self.anchor.head}"))
         lines = [f"{name:<11}{value}" for name, value in facts]
         table = [("when (UTC)", "charge", "method", "dataset", "state", "ε alone")]

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from dpsynth.accountant import Accountant
-from dpsynth.filters import failure_probability, zcdp_rho
+from dpsynth.filters import zcdp_rho
 from dpsynth.privacy import ZCDP, Mechanism, PartitionSelection, mechanism_from_spec
 
-_MOST_KINDS = 64
-"""Different mechanisms that one composition may hold; more would take minutes."""
+_MOST_KINDS = 16
+"""Different mechanisms that one composition may hold; each takes a tenth of a second or more."""
 
 _REPEATS = ("count", "steps", "votes")
 
@@ -57,7 +57,7 @@ def price(
     return Price(
         rdp=tuple(float(value) for value in accountant.rdp(np.asarray(orders))),
         rho=zcdp_rho(mechanisms),
-        failure_delta=failure_probability(mechanisms),
+        failure_delta=accountant.failure_delta,
         epsilon=float(accountant.epsilon(delta)),
         epsilon_as_planned=float(accountant.epsilon(planned_delta)),
     )

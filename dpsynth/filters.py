@@ -1,4 +1,4 @@
-r"""Stop rules: may one more plan run on a population whose budget is (ε, δ)?
+r"""Stop rules: whether one more plan may run on a population whose budget is (ε, δ).
 
 Plans may be chosen after looking at earlier outputs, and a bound that is valid for parameters fixed
 in advance (a privacy loss distribution) is then no longer valid as a stop rule (arXiv 2602.06756,
@@ -6,35 +6,37 @@ in advance (a privacy loss distribution) is then no longer valid as a stop rule 
 
 (A) it is the only plan on the population, and its own certified ε at δ is within the budget; or
 (B) the single-order Rényi filter (Feldman and Zrnic, arXiv 2008.11193) admits all plans, this one
-    included: :math:`S_a = \sum \mathrm{rdp}(a) \le B(a)` at one order ``a``, and the failure
-    probabilities add up to at most ``failure_delta``, where
-    :math:`B(a) = ε - \log(1 - 1/a) + \log(δ' a)/(a - 1)` and ``δ' = δ - failure_delta``.
+    included: :math:`S = \sum \mathrm{rdp}(a) \le B` at one order ``a``, with
+    :math:`B = ε - \log(1 - 1/a) + \log(δ' a)/(a - 1)`, and the failure probabilities add up to at
+    most ``failure_delta``, where ``δ' = δ - failure_delta``.
 
-Why (B) holds. Let L be the privacy loss of a transcript. At a fixed order,
-:math:`N_t = e^{(a-1)(L_t - S_t)}` is a supermartingale that starts at 1, because the cost of the
-next mechanism is settled before it runs; so E[N] ≤ 1 at the end. B is the largest S for which
-:math:`(1 - e^{ε-L})_+ \le δ' e^{(a-1)(L-S)}` for every L (maximise over L: the worst loss has
-:math:`e^{L-ε} = a/(a-1)`). Hence the hockey-stick divergence E[(1 - e^{ε-L})_+] is at most δ'.
-Failures (category discovery) happen with probability at most ``failure_delta`` in all and add to δ.
+**Why (B) holds.** Let L be the privacy loss of a transcript. :math:`N_t = e^{(a-1)(L_t - S_t)}` is
+a supermartingale that starts at 1, because the cost of a mechanism is settled before it runs; so
+E[N] ≤ 1 at the end. B is the largest S with :math:`(1 - e^{ε-L})_+ \le δ' e^{(a-1)(L-S)}` for every
+L (the two sides touch where :math:`e^{L-ε} = a/(a-1)`). Hence the hockey-stick divergence E[(1 -
+e^{ε-L})_+] is at most δ'. Failures happen with probability at most ``failure_delta`` in all and add
+to that.
 
-Why order and δ' are fixed when the ledger is made. With an order that is chosen afterwards the
-integrand is bounded by the maximum of several supermartingales, whose expectation may exceed 1.
-With δ' = δ minus *the failures booked so far*, an adversary spends δ on failures where the loss came
-out low, and the whole of δ on the Rényi bound where it came out high: together almost 2δ
-(``tests/dpsynth/test_filters.py`` builds both attacks).
+**Why (A) or (B) together hold.** The plan that runs first is chosen without seeing any output. If
+it satisfies (B), then so does everything that is admitted beside or after it, and the argument for
+(B) covers all transcripts: on those that stop after the first plan the integrand :math:`(1 -
+e^{ε-L})_+` is pointwise at most :math:`δ' e^{(a-1)(L-S)}` with the S of that plan, on those that go
+on with the S of all their plans, and the two parts together are at most δ'. If it satisfies only
+(A), its S exceeds B by itself and (B) never admits another plan, while (A) is closed as long as it
+stands; it is then all that ever runs, and its own certificate is the guarantee. A plan that was
+aborted has touched no data and is no part of a transcript. It follows that the cost of a plan that
+was admitted by (A) must never be lowered to let others in: runs that stop early and runs that do
+not would each spend δ.
 
-Why (A) or (B) together hold. The first plan that touches data is chosen without seeing any output,
-and while it stands (A) is closed to every other plan. If it satisfies (B), every plan that ever runs
-was admitted with the sum of all within B, so the argument for (B) covers all transcripts: on those
-that stop after the first plan the integrand :math:`(1 - e^{ε-L})_+` is pointwise at most
-:math:`δ' e^{(a-1)(L-S_a)}`, on those that go on likewise, and the two together are at most δ. If it
-satisfies only (A), (B) never admits a later plan, since the sum already exceeds B; then the
-first plan is all there is, and its own certificate is the guarantee. Plans that were aborted before
-they touched data are no part of a transcript.
+**Why the order and δ' are fixed when a ledger is made.** With an order chosen at the end the
+integrand is bounded by a maximum of supermartingales, whose expectation may exceed 1. With δ' taken
+as δ minus the failures booked *so far*, whoever sees the outputs spends δ on failures where the
+loss came out low and δ on the Rényi bound where it came out high: nearly 2δ together
+(``tests/dpsynth/test_filters.py`` runs both attacks).
 
-The zCDP filter (Whitehouse et al., arXiv 2203.05481) is (B) with ρ in place of rdp(a) and B(a)/a in
-place of B(a), for mechanisms with a finite ρ. It never uses (A): all that ran is then ρ-zCDP with
-ρ at most the limit, a statement that composes with other releases.
+The zCDP filter (Whitehouse et al., arXiv 2203.05481) is (B) with ρ in place of rdp(a) and B/a in
+place of B, for mechanisms with a finite ρ. It never uses (A): all that ran is then ρ-zCDP with ρ at
+most the limit (but for failures), a statement that composes with other releases.
 """
 
 from __future__ import annotations
@@ -58,7 +60,7 @@ from dpsynth.privacy import (
 )
 
 FAILURE_SHARE = 0.2
-"""Share of δ that a ledger sets aside for failure probabilities. It costs a filter about 1% of ε."""
+"""Share of δ that a ledger sets aside for failures. It costs the filter about 1% of ε."""
 
 _COMMON_ORDERS = (1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 16.0, 20.0, 24.0, 32.0, 48.0, 64.0)
 """Orders at which every charge keeps its Rényi cost, besides the order of the filter itself."""
@@ -134,8 +136,10 @@ class StopRule:
         Raises
         ------
         UsageError
-            If a zCDP filter could never admit anything.
+            If a parameter is wrong, or a zCDP filter could never admit anything.
         """
+        if kind not in set(FilterKind):
+            raise UsageError(f"filter must be one of {', '.join(FilterKind)}.")
         if not 0 <= failure_share < 1:
             raise UsageError(f"failure_share must lie in [0, 1), got {failure_share}.")
         failure_delta = failure_share * budget.delta
@@ -286,12 +290,3 @@ def _rho(mechanism: Mechanism) -> float | None:
             return rho
         case _:
             return None
-
-
-def failure_probability(mechanisms: Iterable[Mechanism]) -> float:
-    """Return the sum of the failure probabilities of mechanisms."""
-    return math.fsum(
-        mechanism.failure_delta
-        for mechanism in mechanisms
-        if isinstance(mechanism, PartitionSelection)
-    )

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import json
 import math
-import platform
-import uuid
-from collections.abc import Sequence
-from functools import lru_cache
-from importlib import metadata
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import NoReturn, Self
 
-from dpsynth import __version__
-from dpsynth._ledger_log import CAME_FROM, FORMAT, ChargeState, Replay, damaged, stop_rule
+from dpsynth._admission import decide, other_unit, room, understated
+from dpsynth._ledger_bodies import (
+    dataset_body,
+    first_entries,
+    plan_body,
+    refused_body,
+    reserved_body,
+)
+from dpsynth._ledger_log import CAME_FROM, ChargeState, Replay, damaged, stop_rule
 from dpsynth._ledger_store import Store
 from dpsynth._ledger_summary import Anchor, ChargeLine, LedgerSummary, round_down, round_up
 from dpsynth._owner import Owner
@@ -29,9 +31,6 @@ from dpsynth.filters import FAILURE_SHARE, FilterKind, StopRule
 from dpsynth.privacy import Budget, NeighbouringRelation, Plan, PrivacyUnit
 
 __all__ = ["Anchor", "Charge", "ChargeLine", "ChargeState", "Ledger", "LedgerSummary"]
-
-_N_POLICIES = ("noised", "declared", "replace_one")
-_LIVE = "SELECT cost, failure_delta FROM charge WHERE state != 'aborted' ORDER BY seq"
 
 
 class Charge:
@@ -46,7 +45,7 @@ class Charge:
         Identifier in the ledger.
     """
 
-    def __init__(self, ledger: Ledger, id: str) -> None:  # noqa: A002 - the word of the file format
+    def __init__(self, ledger: Ledger, id: str) -> None:
         self.id = id
         self._ledger = ledger
 
@@ -142,7 +141,7 @@ class Ledger:
         dataset: str,
         budget: Budget,
         unit: PrivacyUnit,
-        filter: FilterKind | str = FilterKind.RDP,  # noqa: A002 - the word of the field
+        filter: FilterKind | str = FilterKind.RDP,
         failure_share: float = FAILURE_SHARE,
         n_policy: str | None = None,
     ) -> Self:
@@ -177,10 +176,10 @@ class Ledger:
         UsageError
             If a parameter is wrong or the file cannot be made.
         """
-        entries = _first_entries(
+        entries = first_entries(
             population=population,
             dataset=dataset,
-            rule=StopRule.for_budget(budget, kind=_filter(filter), failure_share=failure_share),
+            rule=StopRule.for_budget(budget, kind=filter, failure_share=failure_share),
             unit=unit,
             n_policy=n_policy,
         )
@@ -194,14 +193,14 @@ class Ledger:
         budget: Budget,
         unit: PrivacyUnit,
         population: str | None = None,
-        filter: FilterKind | str = FilterKind.RDP,  # noqa: A002 - the word of the field
+        filter: FilterKind | str = FilterKind.RDP,
         failure_share: float = FAILURE_SHARE,
     ) -> Self:
         """Open a book that ends with the process: for tests and research on public data."""
-        entries = _first_entries(
+        entries = first_entries(
             population=population or dataset,
             dataset=dataset,
-            rule=StopRule.for_budget(budget, kind=_filter(filter), failure_share=failure_share),
+            rule=StopRule.for_budget(budget, kind=filter, failure_share=failure_share),
             unit=unit,
             n_policy=None,
         )
@@ -291,7 +290,7 @@ class Ledger:
                 raise UsageError(
                     f"the ledger has a dataset {name!r} already.", fix="choose another name."
                 )
-            self._store.append("dataset", _dataset_body(name, self._population["population_id"]))
+            self._store.append("dataset", dataset_body(name, self._population["population_id"]))
 
     def reserve(self, plan: Plan, *, dataset: str) -> Charge:
         """Book a plan before it reads data, or refuse it.
@@ -313,7 +312,7 @@ class Ledger:
         Raises
         ------
         BudgetError
-            If the plan protects another unit (``DPS102``), costs more than it says (``DPS103``) or
+            If the plan protects another unit (``DPS105``), costs more than it says (``DPS106``) or
             more than remains (``DPS101``). The refusal is entered; a smaller plan may be tried.
         UsageError
             If the ledger does not know the dataset, or the plan runs no mechanism.
@@ -325,9 +324,9 @@ class Ledger:
         if not plan.charges:
             raise UsageError("the plan runs no mechanism, so that there is nothing to book.")
         dataset_id = self._dataset_id(dataset)
-        mismatch = self._other_unit(plan)
-        if mismatch is not None:
-            self._refuse(mismatch, plan, dataset_id, epsilon=None)
+        refusal = other_unit(plan, self.unit)
+        if refusal is not None:
+            self._refuse(refusal, plan, dataset_id, epsilon=None)
         # Before the write lock is taken: this may need seconds, and depends on the plan alone.
         cost = price(
             plan.mechanisms,
@@ -335,17 +334,12 @@ class Ledger:
             delta=self.budget.delta,
             planned_delta=plan.budget.delta,
         )
-        if cost.epsilon_as_planned > plan.budget.epsilon:
-            understated = BudgetError(
-                f"the mechanisms of this plan cost ε = {round_up(cost.epsilon_as_planned)} at "
-                f"δ = {plan.budget.delta:g}, more than the ε = {plan.budget.epsilon:g} that it "
-                "states.",
-                code="DPS103",
-                fix="calibrate the mechanisms to the budget of the plan.",
-            )
-            self._refuse(understated, plan, dataset_id, epsilon=cost.epsilon)
+        refusal = understated(plan, cost)
+        if refusal is not None:
+            self._refuse(refusal, plan, dataset_id, epsilon=cost.epsilon)
         with self._store.writing():
-            decision = self._decide(cost)
+            costs, failures = self._store.live_costs()
+            decision = decide(self._rule, cost, costs=costs, failures=failures)
             if isinstance(decision, str):
                 return self._book(plan, cost, dataset_id=dataset_id, rule=decision)
         self._refuse(decision, plan, dataset_id, epsilon=cost.epsilon)
@@ -461,7 +455,7 @@ class Ledger:
             datasets=tuple(datasets),
             spent=round_up(spent),
             spent_if_fixed=None if fixed is None else round_up(min(fixed, spent)),
-            remaining=round_down(self._room(costs)),
+            remaining=round_down(room(self._rule, costs)),
             capacity_used=min(1.0, used),
             charges=tuple(
                 ChargeLine(
@@ -482,75 +476,13 @@ class Ledger:
 
     # -- inside a transaction ---------------------------------------------------------------------
 
-    def _decide(self, cost: Price) -> str | BudgetError:
-        """Return the rule that admits a plan, or the refusal."""
-        live = self._store.rows(_LIVE)
-        costs = [row["cost"] for row in live]
-        failures = [row["failure_delta"] for row in live]
-        asked = self._rule.cost(cost.rdp, cost.rho)
-        if self._rule.admits([*costs, asked], [*failures, cost.failure_delta]):
-            return "filter"
-        is_rdp = self._rule.kind is FilterKind.RDP
-        if is_rdp and not live and cost.epsilon <= self.budget.epsilon:
-            return "plan"
-        if not is_rdp and math.isinf(asked):
-            return BudgetError(
-                "this plan has no finite ρ, and the budget is kept in zCDP.",
-                code="DPS104",
-                fix="take a method that does not sample rows.",
-            )
-        price_tag = f"this plan costs ε = {round_up(cost.epsilon)} at δ = {self.budget.delta:g}"
-        if self._rule.admits([*costs, asked], []):
-            return BudgetError(
-                f"{price_tag}; the failure probabilities of category discovery add up to "
-                f"{math.fsum([*failures, cost.failure_delta]):.3g}, and "
-                f"{self._rule.failure_delta:.3g} of δ was set aside for them.",
-                code="DPS101",
-                fix="declare the categories in the schema, or plan with a smaller delta.",
-            )
-        room = round_down(self._room(costs))
-        sum_now = math.fsum(costs)
-        return BudgetError(
-            f"{price_tag}. Of the population's ε = {self.budget.epsilon:g} there remains room for "
-            f"Gaussian noise of ε up to {room:g} on its own (in the filter's measure the plan asks "
-            f"for {asked:.4g}, and {max(0.0, self._rule.limit - sum_now):.4g} of "
-            f"{max(0.0, self._rule.limit):.4g} remains).",
-            code="DPS101",
-            fix=(
-                f"plan with an epsilon of at most {room:g} at the same delta; methods that sample "
-                "rows may need less."
-                if room > 0
-                else "nothing more can be run on these people; sampling again from a fitted model "
-                "costs nothing."
-            ),
-        )
-
-    def _room(self, costs: Sequence[float]) -> float:
-        """Return the largest ε that would still be admitted, on its own."""
-        if not costs and self._rule.kind is FilterKind.RDP:
-            return self.budget.epsilon
-        return self._rule.largest_gaussian(costs)
-
     def _book(self, plan: Plan, cost: Price, *, dataset_id: str, rule: str) -> Charge:
-        digest = plan.digest()
-        if not self._store.rows("SELECT 1 FROM plan WHERE plan_sha256 = ?", digest):
-            self._store.append("plan", {"plan_sha256": digest, "spec": plan.spec()})
-        charge_id = str(uuid.uuid4())
-        body = {
-            "charge_id": charge_id,
-            "dataset_id": dataset_id,
-            "plan_sha256": digest,
-            "rule": rule,
-            "cost": self._rule.cost(cost.rdp, cost.rho),
-            "failure_delta": cost.failure_delta,
-            "epsilon": cost.epsilon,
-            "rdp": cost.rdp,
-            "rho": cost.rho,
-            "owner": Owner.current().to_dict(),
-            "versions": _versions(),
-        }
+        if not self._store.rows("SELECT 1 FROM plan WHERE plan_sha256 = ?", plan.digest()):
+            self._store.append("plan", plan_body(plan))
+        measured = self._rule.cost(cost.rdp, cost.rho)
+        body = reserved_body(plan, cost, dataset_id=dataset_id, rule=rule, measured=measured)
         self._store.append(ChargeState.RESERVED, body)
-        return Charge(self, charge_id)
+        return Charge(self, body["charge_id"])
 
     def _datasets(self) -> dict[str, str]:
         """Return identifiers by name."""
@@ -616,100 +548,7 @@ class Ledger:
     def _refuse(
         self, refusal: BudgetError, plan: Plan, dataset_id: str, *, epsilon: float | None
     ) -> NoReturn:
-        body = {
-            "dataset_id": dataset_id,
-            "plan_sha256": plan.digest(),
-            "code": refusal.code,
-            "epsilon": epsilon,
-            "owner": Owner.current().to_dict(),
-        }
+        body = refused_body(plan, dataset_id=dataset_id, code=refusal.code, epsilon=epsilon)
         with self._store.writing():
             self._store.append("refused", body)
         raise refusal
-
-    def _other_unit(self, plan: Plan) -> BudgetError | None:
-        differences = [
-            f"{name} is {getattr(plan.unit, name)!s} in the plan and {getattr(self.unit, name)!s} "
-            "in the ledger"
-            for name in ("column", "max_rows", "relation")
-            if getattr(plan.unit, name) != getattr(self.unit, name)
-        ]
-        if not differences:
-            return None
-        return BudgetError(
-            "the plan does not protect the unit of this budget: " + "; ".join(differences) + ".",
-            code="DPS102",
-            fix="state in the schema the unit that the ledger was made for.",
-        )
-
-
-def _filter(kind: FilterKind | str) -> FilterKind:
-    try:
-        return FilterKind(kind)
-    except ValueError:
-        raise UsageError(f"filter must be one of {', '.join(FilterKind)}.") from None
-
-
-def _first_entries(
-    *, population: str, dataset: str, rule: StopRule, unit: PrivacyUnit, n_policy: str | None
-) -> list[tuple[str, dict[str, Any]]]:
-    is_replace = unit.relation is NeighbouringRelation.REPLACE_ONE
-    n_policy = n_policy or ("replace_one" if is_replace else "noised")
-    if n_policy not in _N_POLICIES or (n_policy == "replace_one" and not is_replace):
-        raise UsageError(
-            f"n_policy must be one of {', '.join(_N_POLICIES)}; the last needs that relation."
-        )
-    population_id = str(uuid.uuid4())
-    return [
-        (
-            "ledger",
-            {"format": FORMAT, "ledger_id": str(uuid.uuid4()), "versions": _versions()},
-        ),
-        (
-            "population",
-            {
-                "population_id": population_id,
-                "name": _name(population, "population"),
-                "unit": {
-                    "column": unit.column,
-                    "max_rows": unit.max_rows,
-                    "relation": str(unit.relation),
-                },
-                "n_policy": n_policy,
-                "budget": {"epsilon": rule.budget.epsilon, "delta": rule.budget.delta},
-                "filter": {
-                    "kind": str(rule.kind),
-                    "order": rule.order,
-                    "orders": rule.orders,
-                    "failure_delta": rule.failure_delta,
-                },
-            },
-        ),
-        ("dataset", _dataset_body(dataset, population_id)),
-    ]
-
-
-def _dataset_body(name: str, population_id: str) -> dict[str, Any]:
-    return {
-        "dataset_id": str(uuid.uuid4()),
-        "population_id": population_id,
-        "name": _name(name, "dataset"),
-        # A keyed digest of the content, once custodians hold keys.
-        "content_hmac": None,
-    }
-
-
-def _name(name: str, what: str) -> str:
-    if not (name.strip() and name.isprintable() and len(name) <= 200):
-        raise UsageError(f"the name of a {what} is 1 to 200 printable characters.")
-    return name
-
-
-@lru_cache(maxsize=1)
-def _versions() -> dict[str, str]:
-    """Return what wrote an entry."""
-    return {
-        "dpsynth": __version__,
-        "dp-accounting": metadata.version("dp-accounting"),
-        "python": platform.python_version(),
-    }

@@ -24,7 +24,7 @@ from dpsynth.ledger import Ledger
 from dpsynth.noise import NoiseSource
 from dpsynth.privacy import Budget, Gaussian, Plan, PlannedCharge, PrivacyUnit
 from dpsynth.schema import Schema
-from dpsynth.table import Source, Table, load, preflight
+from dpsynth.table import Source, Table, TableReader
 
 FORMAT = "dpsynth.model/1"
 
@@ -145,7 +145,7 @@ class Synthesizer(ABC):
 
     def fit(
         self,
-        data: Source,
+        data: Source | TableReader,
         *,
         budget: Budget,
         ledger: Ledger,
@@ -158,7 +158,7 @@ class Synthesizer(ABC):
 
         Parameters
         ----------
-        data : path, DataFrame or Arrow table
+        data : path, DataFrame, Arrow table or TableReader
             The sensitive table. A path is opened only after the ledger has granted the charge.
         budget : Budget
             What to spend.
@@ -196,11 +196,12 @@ class Synthesizer(ABC):
                 fix="make a new synthesizer and give it a budget of its own.",
             )
         noise = noise or NoiseSource.from_entropy()
+        reader = data if isinstance(data, TableReader) else TableReader(data, self.schema)
         plan = self.plan(budget, rows=rows)
         with ledger.reserve(plan, dataset=dataset) as charge:
-            preflight(data, self.schema)
+            reader.preflight()
             charge.touch()
-            table = load(data, self.schema, rng=noise.generator)
+            table = reader.read(charge, rng=noise.generator)
             self.plan_ = plan
             ran = self._fit_table(table, noise, progress)
             if ran != plan.charges:

@@ -49,11 +49,11 @@ class VAESettings:
     """
 
     hidden: int = 128
-    latent: int = 16
+    latent: int = 6
     sampling_probability: float = 0.05
     steps: int = 1000
     learning_rate: float = 0.01
-    kl_weight: float = 1.0
+    kl_weight: float = 0.6
 
     def training(self, units: int) -> TrainingSettings:
         """Return the settings of the DP-SGD loop."""

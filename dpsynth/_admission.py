@@ -1,0 +1,102 @@
+"""The decision of a ledger: admit a plan by one of its two rules, or say why not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+from dpsynth._ledger_summary import round_down, round_up
+from dpsynth._pricing import Price
+from dpsynth.errors import BudgetError
+from dpsynth.filters import FilterKind, StopRule
+from dpsynth.privacy import Plan, PrivacyUnit
+
+
+def decide(
+    rule: StopRule, cost: Price, *, costs: Sequence[float], failures: Sequence[float]
+) -> Literal["filter", "plan"] | BudgetError:
+    """Return the rule that admits a plan, or the refusal.
+
+    Parameters
+    ----------
+    rule : StopRule
+        Stop rule of the population.
+    cost : Price
+        Cost of the plan.
+    costs, failures : sequence of float
+        Costs in the filter's measure, and failure probabilities, of all charges that are not
+        aborted.
+    """
+    asked = rule.cost(cost.rdp, cost.rho)
+    if rule.admits([*costs, asked], [*failures, cost.failure_delta]):
+        return "filter"
+    if rule.kind is FilterKind.RDP and not costs and cost.epsilon <= rule.budget.epsilon:
+        return "plan"
+    if rule.kind is FilterKind.ZCDP and cost.rho is None:
+        return BudgetError(
+            "this plan has no finite ρ, and the budget is kept in zCDP.",
+            code="DPS104",
+            fix="take a method that does not sample rows.",
+        )
+    price_tag = f"this plan costs ε = {round_up(cost.epsilon):g} at δ = {rule.budget.delta:g}"
+    if rule.admits([*costs, asked], []):
+        return BudgetError(
+            f"{price_tag}, and its category discovery may fail with probability "
+            f"{cost.failure_delta:.3g}; {max(0.0, rule.failure_delta - math.fsum(failures)):.3g} "
+            f"of the {rule.failure_delta:.3g} that is set aside for failures remains.",
+            code="DPS101",
+            fix="declare the categories in the schema, or plan with a smaller delta.",
+        )
+    fits = round_down(room(rule, costs))
+    left, limit = (max(0.0, rule.limit - part) for part in (math.fsum(costs), 0.0))
+    if fits > 0:
+        rest = f"there is room left for Gaussian noise of ε up to {fits:g} on its own"
+        fix = f"plan with an epsilon of at most {fits:g}; a method that samples rows may need less."
+    else:
+        rest = "nothing is left"
+        fix = (
+            "nothing more can be run on these people; a model that is fitted can still be sampled."
+        )
+    return BudgetError(
+        f"{price_tag}. Of the population's ε = {rule.budget.epsilon:g} {rest} (in the filter's "
+        f"measure the plan asks for {asked:.4g}, and {left:.4g} of {limit:.4g} is left).",
+        code="DPS101",
+        fix=fix,
+    )
+
+
+def room(rule: StopRule, costs: Sequence[float]) -> float:
+    """Return the largest ε that would still be admitted, on its own."""
+    if not costs and rule.kind is FilterKind.RDP:
+        return rule.budget.epsilon
+    return rule.largest_gaussian(costs)
+
+
+def other_unit(plan: Plan, unit: PrivacyUnit) -> BudgetError | None:
+    """Return the refusal of a plan that protects another unit than the population's."""
+    differences = [
+        f"{name} is {getattr(plan.unit, name)!s} in the plan and {getattr(unit, name)!s} in the "
+        "ledger"
+        for name in ("column", "max_rows", "relation")
+        if getattr(plan.unit, name) != getattr(unit, name)
+    ]
+    if not differences:
+        return None
+    return BudgetError(
+        "the plan does not protect the unit of this budget: " + "; ".join(differences) + ".",
+        code="DPS105",
+        fix="state in the schema the unit that the ledger was made for.",
+    )
+
+
+def understated(plan: Plan, cost: Price) -> BudgetError | None:
+    """Return the refusal of a plan whose mechanisms cost more than it states."""
+    if cost.epsilon_as_planned <= plan.budget.epsilon:
+        return None
+    return BudgetError(
+        f"the mechanisms of this plan cost ε = {round_up(cost.epsilon_as_planned):g} at "
+        f"δ = {plan.budget.delta:g}, more than the ε = {plan.budget.epsilon:g} that it states.",
+        code="DPS106",
+        fix="calibrate the mechanisms to the budget of the plan.",
+    )

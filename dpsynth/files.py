@@ -1,0 +1,298 @@
+"""Reading and writing tables as files; what is refused here is form, never a value.
+
+Messages of the parsers below are dropped on purpose: they quote cells.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from dpsynth.errors import DataError, IntegrityError, UsageError
+
+Source = str | os.PathLike[str] | pd.DataFrame | pa.Table
+
+_CHUNK = 1 << 20
+_SUFFIXES = (".csv", ".parquet")
+
+
+def refuse_existing(path: Path) -> None:
+    """Raise if a file would be overwritten."""
+    if path.exists():
+        raise IntegrityError(
+            f"{str(path)!r} exists and is not overwritten.",
+            code="DPS601",
+            fix="choose another name or move the old one away.",
+        )
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a new file in one step: it is there whole or not at all.
+
+    Raises
+    ------
+    IntegrityError
+        If the file exists.
+    UsageError
+        If the folder cannot be written.
+    """
+    refuse_existing(path)
+    try:
+        handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    except OSError:
+        raise UsageError(
+            f"cannot write into {str(path.parent)!r}.", fix="make the folder writable."
+        ) from None
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(scratch, 0o644)
+        # A hard link fails where the name was taken meanwhile; a rename would replace it.
+        os.link(scratch, path)
+    except FileExistsError:
+        refuse_existing(path)
+    finally:
+        os.unlink(scratch)
+
+
+def write_frame(frame: pd.DataFrame, path: str | Path) -> None:
+    """Write a table as .csv or .parquet; an existing file is not replaced."""
+    path = Path(path)
+    if path.suffix == ".csv":
+        content = frame.to_csv(index=False, lineterminator="\n").encode("utf-8")
+    elif path.suffix == ".parquet":
+        content = frame.to_parquet(index=False)
+    else:
+        raise UsageError(f"cannot write {path.suffix!r} files.", fix="end in .csv or .parquet.")
+    write_bytes(path, content)
+
+
+def column_types(source: object) -> dict[str, str | None]:
+    """Return the names of a table and the kind that each dtype suggests; no value is read.
+
+    Returns
+    -------
+    dict
+        Name to ``"integer"``, ``"real"``, ``"boolean"``, ``"datetime"``, ``"categorical"``,
+        ``"unusable"`` or ``None`` where nothing is known (CSV).
+
+    Raises
+    ------
+    DataError
+        If the source is no readable table, or names repeat.
+    """
+    if isinstance(source, pd.DataFrame):
+        types = {str(name): _pandas_kind(dtype) for name, dtype in source.dtypes.items()}
+        names = [str(name) for name in source.columns]
+    elif isinstance(source, pa.Table):
+        types = {field.name: _arrow_kind(field.type) for field in source.schema}
+        names = source.schema.names
+    else:
+        path = _existing(source)
+        if path.suffix == ".parquet":
+            schema = _parquet(path).schema_arrow
+            types = {field.name: _arrow_kind(field.type) for field in schema}
+            names = schema.names
+        else:
+            names = csv_header(path)
+            types = dict.fromkeys(names)
+    for name in names:
+        if names.count(name) > 1:
+            raise DataError(
+                "the name occurs more than once in the table.",
+                column=name,
+                code="DPS254",
+                fix="rename the columns so that every name is unique.",
+            )
+    return types
+
+
+def check_form(source: Source, columns: Sequence[str]) -> None:
+    """Refuse a source whose rows cannot be read, without looking at what they say.
+
+    Raises
+    ------
+    DataError
+        If a CSV file is not UTF-8 or not rectangular, or the table has no rows.
+    """
+    if isinstance(source, pd.DataFrame | pa.Table):
+        empty = len(source) == 0
+    else:
+        path = _existing(source)
+        if path.suffix == ".parquet":
+            empty = _parquet(path).metadata.num_rows == 0
+        else:
+            _check_utf8(path)
+            empty = not _has_lines(path)
+            if not empty:
+                _csv_batches(path, columns)
+    if empty:
+        raise DataError(
+            "the table has no rows.", code="DPS255", fix="give a table with at least one row."
+        )
+
+
+def read_columns(source: Source, columns: Sequence[str]) -> pd.DataFrame:
+    """Return the named columns: text from CSV, their own types otherwise."""
+    if isinstance(source, pd.DataFrame):
+        frame = source.copy(deep=False)
+        frame.columns = [str(name) for name in frame.columns]
+        return frame[list(columns)].reset_index(drop=True)
+    if isinstance(source, pa.Table):
+        return source.select(list(columns)).to_pandas()
+    path = _existing(source)
+    if path.suffix == ".parquet":
+        _parquet(path)
+        return pd.read_parquet(path, columns=list(columns))
+    batches = list(_csv_batches(path, columns))
+    schema = pa.schema([(name, pa.string()) for name in columns])
+    return pa.Table.from_batches(batches, schema=schema).to_pandas()
+
+
+def read_frame(path: str | Path) -> pd.DataFrame:
+    """Read a whole table: text from CSV, its own types from Parquet."""
+    return read_columns(path, list(column_types(path)))
+
+
+def csv_header(path: Path) -> list[str]:
+    """Return the names in the first line of a CSV file."""
+    with path.open("rb") as file:
+        first = file.readline()
+    try:
+        header = next(csv.reader([first.decode("utf-8-sig")]), [])
+    except UnicodeDecodeError:
+        raise _not_utf8(path) from None
+    except csv.Error:
+        raise _no_table(path) from None
+    if not header or not any(name.strip() for name in header):
+        raise _no_table(path, "has no header line")
+    if any("\x00" in name for name in header):
+        raise _no_table(path)
+    return header
+
+
+def _no_table(path: Path, what: str = "is neither UTF-8 CSV nor Parquet") -> DataError:
+    return DataError(
+        f"{str(path)!r} {what}.",
+        code="DPS252",
+        fix="give a CSV file in UTF-8 with a header line, or a Parquet file.",
+    )
+
+
+def _not_utf8(path: Path) -> DataError:
+    return DataError(
+        f"{str(path)!r} is not valid UTF-8.",
+        code="DPS253",
+        fix="convert it, for example with: iconv -f latin1 -t utf-8.",
+    )
+
+
+def _existing(source: object) -> Path:
+    if not isinstance(source, str | os.PathLike):
+        raise UsageError(
+            "a table must be a path, a pandas DataFrame or a pyarrow Table, "
+            f"not {type(source).__name__}."
+        )
+    path = Path(source)
+    if path.suffix not in _SUFFIXES:
+        raise DataError(
+            f"{str(path)!r} is neither .csv nor .parquet.",
+            code="DPS252",
+            fix="convert the table to CSV or Parquet.",
+        )
+    if not path.is_file() or not os.access(path, os.R_OK):
+        raise DataError(
+            f"there is no readable file {str(path)!r}.", code="DPS251", fix="check path and rights."
+        )
+    return path
+
+
+def _parquet(path: Path) -> pyarrow.parquet.ParquetFile:
+    try:
+        return pyarrow.parquet.ParquetFile(path)
+    except (pa.ArrowException, OSError):
+        raise _no_table(path) from None
+
+
+def _check_utf8(path: Path) -> None:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                decoder.decode(chunk)
+            decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        raise _not_utf8(path) from None
+
+
+def _has_lines(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.readline()
+        return any(line.strip() for line in file)
+
+
+def _csv_batches(path: Path, columns: Sequence[str]) -> list[pa.RecordBatch]:
+    text = {name: pa.string() for name in columns}
+    try:
+        with pyarrow.csv.open_csv(
+            path,
+            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+            convert_options=pyarrow.csv.ConvertOptions(
+                include_columns=list(columns), column_types=text, strings_can_be_null=False
+            ),
+        ) as reader:
+            return list(reader)
+    except pa.ArrowException:
+        raise DataError(
+            f"{str(path)!r} is not a rectangular CSV table: its lines differ in length or are cut.",
+            code="DPS256",
+            fix="write it anew with every line as long as the header, quoting where needed.",
+        ) from None
+
+
+def _pandas_kind(dtype: object) -> str | None:
+    if isinstance(dtype, pd.CategoricalDtype):
+        return "categorical"
+    if pd.api.types.is_bool_dtype(dtype):
+        return "boolean"
+    if pd.api.types.is_datetime64_any_dtype(dtype):
+        return "datetime"
+    if pd.api.types.is_integer_dtype(dtype):
+        return "integer"
+    if pd.api.types.is_float_dtype(dtype):
+        return "real"
+    if isinstance(dtype, pd.ArrowDtype):
+        return _arrow_kind(dtype.pyarrow_dtype)
+    if pd.api.types.is_string_dtype(dtype):
+        return "categorical"
+    if pd.api.types.is_object_dtype(dtype):
+        return None
+    return "unusable"
+
+
+def _arrow_kind(dtype: pa.DataType) -> str | None:
+    types = pa.types
+    if types.is_dictionary(dtype) or types.is_string(dtype) or types.is_large_string(dtype):
+        return "categorical"
+    if types.is_boolean(dtype):
+        return "boolean"
+    if types.is_timestamp(dtype) or types.is_date(dtype):
+        return "datetime"
+    if types.is_integer(dtype):
+        return "integer"
+    if types.is_floating(dtype) or types.is_decimal(dtype):
+        return "real"
+    if types.is_null(dtype):
+        return None
+    return "unusable"

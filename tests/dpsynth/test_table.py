@@ -1,0 +1,235 @@
+"""Tables: form is refused, values never are, units are bounded and split whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+import dpsynth as dp
+from dpsynth.errors import DataError, IntegrityError, UsageError
+from dpsynth.table import (
+    TableReader,
+    conform,
+    load,
+    preflight,
+    read_frame,
+    split,
+    violations,
+    write_frame,
+)
+from tests.conftest import patients_frame, patients_schema
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("how", ["frame", "csv", "parquet", "arrow"])
+def test_every_source_gives_the_same_columns(how: str, tmp_path: Path, schema: dp.Schema) -> None:
+    frame = patients_frame(50)
+    source = {"frame": frame, "arrow": pa.Table.from_pandas(frame)}.get(how)
+    if source is None:
+        source = tmp_path / f"patients.{how}"
+        write_frame(frame, source)
+    ours, plain = conform(source, schema), conform(frame, schema)
+    for name in plain:
+        if plain[name].dtype == object:
+            assert ours[name].tolist() == plain[name].tolist(), name
+        else:
+            np.testing.assert_array_equal(ours[name], plain[name], err_msg=name)
+
+
+def one(kind: str, values: list, **facts: object) -> list:
+    """Conform a single column."""
+    schema = dp.Schema.from_dict(
+        {
+            "table": {"name": "t"},
+            "columns": {"x": {"kind": kind, "source": "test", **facts}},
+        }
+    )
+    return conform(pd.DataFrame({"x": pd.Series(values, dtype=object)}), schema)["x"].tolist()
+
+
+def test_policies_for_values_that_do_not_fit() -> None:
+    bounds = {"bounds": [0, 10]}
+    assert one("integer", [-5, 3.4, "7", "many", None, np.inf], **bounds)[:3] == [0, 3, 7]
+    assert np.isnan(one("integer", ["many", None], **bounds)).all()
+    assert one("integer", [np.inf, -np.inf], **bounds) == [10, 0]
+    assert np.isnan(one("integer", [11, np.inf], outside="null", **bounds)).all()
+
+
+def test_levels_compare_as_canonical_text() -> None:
+    assert one("categorical", [1, 1.0, "1", "1.0", " 2 "], categories=["1", "2"]) == [
+        "1", "1", "1", "1", "2",
+    ]  # fmt: skip
+    assert one("categorical", ["1.0", "a"], categories=["1.0", "a"]) == ["1.0", "a"]
+    assert one("boolean", [True, "True", "false", "0"])[:3] == ["true", "true", "false"]
+    # A level that is declared is no null, however it is spelled.
+    assert one("categorical", ["None", "NA", "x"], categories=["None", "x"]) == ["None", None, "x"]
+
+
+def test_datetimes_become_whole_units() -> None:
+    facts = {"bounds": ["1970-01-01", "1980-01-01"], "unit": "day"}
+    stamps = ["1970-01-03", "1970-01-03T23:59:59", pd.Timestamp("1970-01-02"), "soon", "1999-01-01"]
+    days = one("datetime", stamps, **facts)
+    assert days[:3] == [2, 2, 1]
+    assert np.isnan(days[3])
+    assert days[4] == 3652
+
+
+def test_units_are_bounded_at_random(unit_schema: dp.Schema) -> None:
+    frame = pd.concat([patients_frame(9).assign(patient=7, age=range(20, 29))] * 1)
+    kept = [
+        tuple(sorted(load(frame, unit_schema, rng=np.random.default_rng(s)).values["age"]))
+        for s in range(40)
+    ]
+    assert all(len(ages) == 3 for ages in kept)
+    assert len(set(kept)) > 10
+    assert {age for ages in kept for age in ages} == set(range(20, 29))
+
+
+def test_rows_without_a_unit_are_one_unit(unit_schema: dp.Schema) -> None:
+    frame = patients_frame(30).astype({"patient": object})
+    frame["patient"] = None
+    table = load(frame, unit_schema, rng=rng())
+    assert (table.n_units, table.n_rows) == (1, 3)
+
+
+def test_order_and_names_of_units_do_not_matter(unit_schema: dp.Schema) -> None:
+    table = load(patients_frame(90), unit_schema, rng=rng())
+    assert sorted(np.bincount(table.unit_index)) == [3] * 30
+
+
+def test_split_keeps_units_whole(unit_schema: dp.Schema) -> None:
+    fit, held = split(patients_frame(3000), unit_schema, holdout=0.3, rng=rng())
+    assert not set(fit["patient"]) & set(held["patient"])
+    assert len(fit) + len(held) == 3000
+    assert 0.22 < len(held) / 3000 < 0.38
+
+
+def test_split_of_a_neighbour_moves_that_unit_only(unit_schema: dp.Schema) -> None:
+    frame = patients_frame(300)
+    extra = patients_frame(3).assign(patient=10**6)
+    a = split(frame, unit_schema, holdout=0.3, rng=rng())
+    b = split(pd.concat([frame, extra]), unit_schema, holdout=0.3, rng=rng())
+    for one_side, other_side in zip(a, b, strict=True):
+        assert set(other_side["patient"]) - {10**6} == set(one_side["patient"])
+
+
+class Permit:
+    def __init__(self, state: str) -> None:
+        self.state = state
+
+
+def test_rows_are_read_only_under_a_touched_charge(schema: dp.Schema) -> None:
+    reader = TableReader(patients_frame(10), schema)
+    for state in ("reserved", "committed", "aborted"):
+        with pytest.raises(UsageError, match="DPS112"):
+            reader.read(Permit(state), rng=rng())
+    assert reader.read(Permit("touched"), rng=rng()).n_rows == 10
+
+
+def test_repr_shows_neither_rows_nor_counts(schema: dp.Schema) -> None:
+    shown = repr(load(patients_frame(137), schema, rng=rng()))
+    assert "137" not in shown
+    assert "age: integer" in shown
+
+
+def write(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+HEADER = ",".join(patients_frame(1).columns)
+ROW = "1,F,a,low,40,1.5,2021-01-01,true"
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"", "DPS252"),
+        (b"\n", "DPS252"),
+        (b"\x89PNG\r\n\x1a\n\x00", "DPS253"),
+        (HEADER.encode(), "DPS255"),
+        (f"{HEADER}\n{ROW}\n{ROW},more\n".encode(), "DPS256"),
+        (f"{HEADER}\n{ROW}\n1,F\n".encode(), "DPS256"),
+        (f"{HEADER}\n{ROW}\n".encode() + "1,F,é,low,4,1,2021-01-01,true".encode("latin1"), "DPS253"),
+        (f"{HEADER},age\n{ROW},4\n".encode(), "DPS254"),
+        (f"{HEADER.replace('ward', 'wards')}\n{ROW}\n".encode(), "DPS250"),
+    ],
+)
+def test_form_is_refused(content: bytes, code: str, tmp_path: Path, schema: dp.Schema) -> None:
+    with pytest.raises(DataError, match=code) as refusal:
+        preflight(write(tmp_path / "t.csv", content), schema)
+    assert refusal.value.exit_code == 3
+    assert refusal.value.fix
+    assert refusal.value.__cause__ is None
+
+
+def test_a_near_name_is_suggested(schema: dp.Schema) -> None:
+    with pytest.raises(DataError, match="did you mean 'Ward'"):
+        preflight(patients_frame(3).rename(columns={"ward": "Ward"}), schema)
+
+
+@pytest.mark.parametrize("name", ["absent.csv", "table.xlsx", "broken.parquet"])
+def test_files_that_are_no_tables(name: str, tmp_path: Path, schema: dp.Schema) -> None:
+    if not name.startswith("absent"):
+        write(tmp_path / name, b"not a table")
+    with pytest.raises(DataError, match="DPS25[12]"):
+        preflight(tmp_path / name, schema)
+
+
+def test_nested_dtypes_are_refused(schema: dp.Schema) -> None:
+    frame = pa.Table.from_pandas(patients_frame(2)).set_column(4, "age", [[[1], [2]]])
+    with pytest.raises(DataError, match="'age'.*DPS257|DPS257.*'age'"):
+        preflight(frame, schema)
+
+
+def test_columns_that_the_schema_does_not_name_are_ignored(schema: dp.Schema) -> None:
+    frame = patients_frame(4).assign(secret=[object()] * 4)
+    assert "secret" not in conform(frame, schema)
+
+
+def test_write_never_replaces(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    write_frame(patients_frame(3), path)
+    with pytest.raises(IntegrityError) as refusal:
+        write_frame(patients_frame(4), path)
+    assert refusal.value.exit_code == 6
+    assert len(read_frame(path)) == 3
+    assert [p.name for p in tmp_path.iterdir()] == ["t.csv"]
+    with pytest.raises(UsageError, match="csv or .parquet"):
+        write_frame(patients_frame(3), tmp_path / "t.txt")
+
+
+@pytest.mark.parametrize(
+    ("change", "broken"),
+    [
+        ({}, []),
+        ({"age": 121}, ["age"]),
+        ({"age": 4.5}, ["age"]),
+        ({"age": None}, ["age"]),
+        ({"stay": None}, []),
+        ({"stay": 1.25}, ["stay"]),
+        ({"ward": "z"}, ["ward"]),
+        ({"ward": "other"}, []),
+        ({"sex": "other"}, ["sex"]),
+        ({"admitted": "1999-01-01"}, ["admitted"]),
+        ({"admitted": "never"}, ["admitted"]),
+    ],
+)
+def test_violations_name_the_column(
+    change: dict, broken: list[str], schema: dp.Schema, tmp_path: Path
+) -> None:
+    frame = patients_frame(5).astype(object).assign(**change)
+    assert violations(frame, schema) == broken
+    write_frame(frame, tmp_path / "t.csv")
+    assert violations(read_frame(tmp_path / "t.csv"), schema) == broken
+
+
+def test_schema_without_the_column_is_named() -> None:
+    assert violations(patients_frame(2).drop(columns="age"), patients_schema()) == ["age"]
