@@ -64,6 +64,8 @@ class ChargeLine:
         ε of this charge alone, at the δ of the population; rounded up.
     reserved : str
         When it was booked, in UTC.
+    plan_sha256 : str
+        Digest of the plan that was frozen.
     """
 
     id: str
@@ -72,6 +74,7 @@ class ChargeLine:
     state: ChargeState
     epsilon: float
     reserved: str
+    plan_sha256: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

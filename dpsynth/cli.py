@@ -429,7 +429,7 @@ def ledger_show(ledger: Path, *, as_json: AsJson = False) -> None:
     """
     from dpsynth.ledger import Ledger
 
-    with Ledger.open(ledger) as book:
+    with Ledger.open(ledger, read_only=True) as book:
         summary = book.summary()
     _out(summary.to_dict(), str(summary), as_json)
 
@@ -447,7 +447,7 @@ def ledger_check(ledger: Path, *, as_json: AsJson = False) -> None:
     """
     from dpsynth.ledger import Ledger
 
-    with Ledger.open(ledger) as book:
+    with Ledger.open(ledger, read_only=True) as book:
         book.check()
         anchor = book.anchor
     document = {

@@ -465,6 +465,7 @@ class Ledger:
                     state=ChargeState(row["state"]),
                     epsilon=round_up(row["epsilon"]),
                     reserved=row["reserved"],
+                    plan_sha256=row["plan_sha256"],
                 )
                 for row in rows
             ),

@@ -104,7 +104,8 @@ def canonical_json(value: object) -> str:
         if isinstance(item, bool) or item is None or isinstance(item, str | int):
             return item
         if isinstance(item, float):
-            return repr(item)
+            # float() first: a NumPy scalar's own repr names its type.
+            return repr(float(item))
         if isinstance(item, Mapping):
             return {str(key): plain(entry) for key, entry in item.items()}
         if isinstance(item, Iterable):
