@@ -28,6 +28,7 @@ __all__ = [
     "preflight",
     "read_frame",
     "split",
+    "unit_codes",
     "violations",
     "write_frame",
 ]
@@ -258,6 +259,13 @@ def conform(source: Source, schema: Schema) -> dict[str, npt.NDArray]:
     preflight(source, schema)
     frame = read_columns(source, [column.name for column in schema.columns])
     return {column.name: _values(frame[column.name], column) for column in schema.modelled}
+
+
+def unit_codes(source: Source, schema: Schema) -> IntArray:
+    """Return the privacy unit of every row as a number, in the order of the rows."""
+    columns = [] if schema.unit.column is None else [schema.unit.column]
+    frame = read_columns(source, columns or [schema.columns[0].name])
+    return _units(frame, schema)
 
 
 def violations(frame: pd.DataFrame, schema: Schema) -> list[str]:
