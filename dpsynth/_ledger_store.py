@@ -192,7 +192,7 @@ class Store:
         self._closed = True
         self._connection.close()
 
-    # -- transactions -----------------------------------------------------------------------------
+    # -- transactions --------------------------------------------------------------------------
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -230,7 +230,7 @@ class Store:
                     self._connection.execute("ROLLBACK")
                 raise
 
-    # -- log and tables ---------------------------------------------------------------------------
+    # -- log and tables ------------------------------------------------------------------------
 
     def append(self, kind: str, body: Mapping[str, Any]) -> Entry:
         """Append an entry and apply it to the tables; inside :meth:`writing`."""

@@ -79,9 +79,7 @@ class Accountant:
 
     def compose(self, *mechanisms: Mechanism) -> Accountant:
         """Return an accountant of these mechanisms as well."""
-        return Accountant(
-            (*self.mechanisms, *mechanisms), discretisation=self.discretisation
-        )
+        return Accountant((*self.mechanisms, *mechanisms), discretisation=self.discretisation)
 
     @property
     def relation(self) -> NeighbouringRelation | None:
@@ -91,9 +89,7 @@ class Accountant:
     @property
     def failure_delta(self) -> float:
         """Sum of the failure probabilities, which are spent whatever ε is asked for."""
-        return sum(
-            m.failure_delta for m in self.mechanisms if isinstance(m, PartitionSelection)
-        )
+        return sum(m.failure_delta for m in self.mechanisms if isinstance(m, PartitionSelection))
 
     def rdp(self, orders: npt.ArrayLike = ORDERS) -> FloatArray:
         """Return the Rényi cost at some orders above 1, in nats; failures are apart."""
@@ -180,9 +176,7 @@ class Accountant:
         if math.isinf(epsilon):
             return f"At δ = {delta:g} there is no guarantee: δ is spent before any ε."
         guess = (math.exp(epsilon) + delta) / (1 + math.exp(epsilon))
-        changed = (
-            "Adding or removing" if self.relation != "replace_one" else "Exchanging"
-        )
+        changed = "Adding or removing" if self.relation != "replace_one" else "Exchanging"
         return (
             f"{changed} all rows of one privacy unit changes the probability of any released "
             f"outcome by at most a factor e^ε = {math.exp(epsilon):.3g}, except with probability "

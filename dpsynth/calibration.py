@@ -51,7 +51,8 @@ class AttackRisk:
         """Return whether no attack on these mechanisms does better."""
         if self.advantage is not None:
             return accountant.advantage() <= self.advantage
-        assert self.false_positive_rate is not None and self.true_positive_rate is not None
+        assert self.false_positive_rate is not None
+        assert self.true_positive_rate is not None
         found = accountant.true_positive_rate(self.false_positive_rate)
         return found <= self.true_positive_rate
 

@@ -45,7 +45,7 @@ Rows = Annotated[int | None, cyclopts.Parameter(name=["-n", "--rows"])]
 AsJson = Annotated[bool, cyclopts.Parameter(name="--json", negative="")]
 
 
-# -- schema ---------------------------------------------------------------------------------------
+# -- schema -----------------------------------------------------------------------------------
 
 
 @schema_app.command(name="draft")
@@ -98,7 +98,7 @@ def schema_check(schema: Path, *, data: Path | None = None, as_json: AsJson = Fa
         raise DataError("the table does not fit the schema.", fix="see the list above.")
 
 
-# -- plan, fit, sample ------------------------------------------------------------------------------
+# -- plan, fit, sample --------------------------------------------------------------------------
 
 
 @app.command
@@ -235,7 +235,7 @@ def sample(
     print(output)
 
 
-# -- evaluate, release, verify ----------------------------------------------------------------------
+# -- evaluate, release, verify ------------------------------------------------------------------
 
 
 @app.command
@@ -363,7 +363,7 @@ def verify(bundle: Path, *, as_json: AsJson = False) -> None:
         raise IntegrityError(f"the release does not verify: {', '.join(failed)}.", code="DPS604")
 
 
-# -- ledger -----------------------------------------------------------------------------------------
+# -- ledger -------------------------------------------------------------------------------------
 
 
 @ledger_app.command(name="init")
@@ -409,9 +409,7 @@ def ledger_init(
         population=population or dataset,
         dataset=dataset,
         budget=Budget(epsilon=epsilon, delta=delta),
-        unit=PrivacyUnit(
-            column=unit, max_rows=max_rows, relation=NeighbouringRelation(relation)
-        ),
+        unit=PrivacyUnit(column=unit, max_rows=max_rows, relation=NeighbouringRelation(relation)),
     ).close()
     print(ledger)
 
@@ -474,7 +472,7 @@ def demo(*, output: RequiredOutput = Path("demo-release")) -> None:
     print(run_demo(output, progress=_Progress(3.0), say=_say))
 
 
-# -- plumbing ---------------------------------------------------------------------------------------
+# -- plumbing -----------------------------------------------------------------------------------
 
 
 def _synthesizer(schema: Path, method: str) -> Any:  # noqa: ANN401 - avoids importing at start

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -307,7 +308,7 @@ class _Buyer:
             charges.append(charge)
         return tuple(charges)
 
-    # -- measurements: the only places that read rows --------------------------------------------
+    # -- measurements: the only places that read rows -----------------------------------------
 
     def _sigma(self, step: str) -> float:
         mechanism = self.plan.mechanism(step)
@@ -341,9 +342,7 @@ class _Buyer:
         width = self._widths(column, grid)[0]
         positions, nulls = self._positions(column, grid)
         exact = np.bincount(positions // width, minlength=-(-grid.size // width))
-        return release_counts(
-            np.append(exact, nulls), sigma=self._sigma(COUNTS), noise=self.noise
-        )
+        return release_counts(np.append(exact, nulls), sigma=self._sigma(COUNTS), noise=self.noise)
 
     def _discrete_counts(self, column: Column) -> IntArray:
         levels = column.levels
@@ -374,7 +373,7 @@ class _Buyer:
     def _refined(self, column: Column, grid: Grid, segments: Segments) -> Segments:
         widths = self._widths(column, grid)
         positions, _ = self._positions(column, grid)
-        for parent, width in zip(widths[:-1], widths[1:], strict=True):
+        for parent, width in pairwise(widths):
             segments = refine(
                 segments,
                 positions,
@@ -388,7 +387,7 @@ class _Buyer:
             self._sigma(COUNTS)
         return segments
 
-    # -- post-processing of noisy counts ----------------------------------------------------------
+    # -- post-processing of noisy counts -------------------------------------------------------
 
     def _widths(self, column: Column, grid: Grid) -> tuple[int, ...]:
         return grid.widths(_depth(column, self.settings))

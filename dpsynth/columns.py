@@ -144,9 +144,7 @@ class NumericCodes:
             bins = atoms
         codes = bins[np.searchsorted(self.lows[bins], positions, side="right") - 1]
         if atoms.size:
-            nearest = np.minimum(
-                np.searchsorted(self.lows[atoms], positions), atoms.size - 1
-            )
+            nearest = np.minimum(np.searchsorted(self.lows[atoms], positions), atoms.size - 1)
             is_atom = self.lows[atoms][nearest] == positions
             codes = np.where(is_atom, atoms[nearest], codes)
         return codes
@@ -159,9 +157,7 @@ class NumericCodes:
         null = codes == self.capacity
         code = np.where(null, 0, codes)
         lows, highs = self.lows[code].astype(float), self.highs[code].astype(float)
-        density = MonotoneDensity(
-            self.segments.without(self.lows[self.is_atom]), sigma=self.sigma
-        )
+        density = MonotoneDensity(self.segments.without(self.lows[self.is_atom]), sigma=self.sigma)
         below, above = density.mass_below(lows), density.mass_below(highs)
         positions = density.position_of(below + rng.random(codes.size) * (above - below))
         positions = np.clip(positions, lows, np.nextafter(highs, lows))

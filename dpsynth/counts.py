@@ -79,9 +79,7 @@ def release_counts(
     return exact + noise.discrete_gaussian(sigma=sigma, size=exact.size)
 
 
-def selection_event(
-    *, sigma: float, failure_delta: float, unit: PrivacyUnit
-) -> PartitionSelection:
+def selection_event(*, sigma: float, failure_delta: float, unit: PrivacyUnit) -> PartitionSelection:
     """Return the event of discovering the levels of one column.
 
     Parameters

@@ -35,7 +35,9 @@ def demo_table() -> Path:
     statsmodels = require_extra("statsmodels", extra="demo", purpose="The demonstration")
     path = Path(str(statsmodels.__file__)).parent / "datasets" / "randhie" / "src" / "randhie.csv"
     if not path.is_file():
-        raise UsageError("this statsmodels does not carry randhie.csv.", fix="pip install -U statsmodels")
+        raise UsageError(
+            "this statsmodels does not carry randhie.csv.", fix="pip install -U statsmodels"
+        )
     return path
 
 

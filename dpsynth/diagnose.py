@@ -61,8 +61,7 @@ class Diagnosis:
             "banner": BANNER,
             "ok": self.ok,
             "observations": [
-                {name: getattr(item, name) for name in item.__slots__}
-                for item in self.observations
+                {name: getattr(item, name) for name in item.__slots__} for item in self.observations
             ],
         }
 

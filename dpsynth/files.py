@@ -11,6 +11,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, TypeGuard
 
 import pandas as pd
 import pyarrow as pa
@@ -92,10 +93,10 @@ def column_types(source: object) -> dict[str, str | None]:
     DataError
         If the source is no readable table, or names repeat.
     """
-    if isinstance(source, pd.DataFrame):
+    if _is_frame(source):
         types = {str(name): _pandas_kind(dtype) for name, dtype in source.dtypes.items()}
         names = [str(name) for name in source.columns]
-    elif isinstance(source, pa.Table):
+    elif _is_arrow(source):
         types = {field.name: _arrow_kind(field.type) for field in source.schema}
         names = source.schema.names
     else:
@@ -126,7 +127,7 @@ def check_form(source: Source, columns: Sequence[str]) -> None:
     DataError
         If a CSV file is not UTF-8 or not rectangular, or the table has no rows.
     """
-    if isinstance(source, pd.DataFrame | pa.Table):
+    if _is_frame(source) or _is_arrow(source):
         empty = len(source) == 0
     else:
         path = _existing(source)
@@ -145,11 +146,11 @@ def check_form(source: Source, columns: Sequence[str]) -> None:
 
 def read_columns(source: Source, columns: Sequence[str]) -> pd.DataFrame:
     """Return the named columns: text from CSV, their own types otherwise."""
-    if isinstance(source, pd.DataFrame):
+    if _is_frame(source):
         frame = source.copy(deep=False)
         frame.columns = [str(name) for name in frame.columns]
         return frame[list(columns)].reset_index(drop=True)
-    if isinstance(source, pa.Table):
+    if _is_arrow(source):
         return source.select(list(columns)).to_pandas()
     path = _existing(source)
     if path.suffix == ".parquet":
@@ -196,6 +197,14 @@ def _not_utf8(path: Path) -> DataError:
         code="DPS253",
         fix="convert it, for example with: iconv -f latin1 -t utf-8.",
     )
+
+
+def _is_frame(source: object) -> TypeGuard[pd.DataFrame]:
+    return isinstance(source, pd.DataFrame)
+
+
+def _is_arrow(source: object) -> TypeGuard[pa.Table]:
+    return isinstance(source, pa.Table)
 
 
 def _existing(source: object) -> Path:
@@ -261,7 +270,7 @@ def _csv_batches(path: Path, columns: Sequence[str]) -> list[pa.RecordBatch]:
         ) from None
 
 
-def _pandas_kind(dtype: object) -> str | None:
+def _pandas_kind(dtype: Any) -> str | None:  # noqa: ANN401 - pandas has no common type
     if isinstance(dtype, pd.CategoricalDtype):
         return "categorical"
     if pd.api.types.is_bool_dtype(dtype):

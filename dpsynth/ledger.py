@@ -130,7 +130,7 @@ class Ledger:
         self._ledger_id = replay.ledger_id
         self._rule = stop_rule(self._population)
 
-    # -- making and opening -----------------------------------------------------------------------
+    # -- making and opening --------------------------------------------------------------------
 
     @classmethod
     def create(
@@ -256,7 +256,7 @@ class Ledger:
     ) -> None:
         self.close()
 
-    # -- spending ---------------------------------------------------------------------------------
+    # -- spending ------------------------------------------------------------------------------
 
     @property
     def unit(self) -> PrivacyUnit:
@@ -383,7 +383,7 @@ class Ledger:
                     given_back.append(charge_id)
         return tuple(given_back)
 
-    # -- looking ----------------------------------------------------------------------------------
+    # -- looking -------------------------------------------------------------------------------
 
     @property
     def anchor(self) -> Anchor:
@@ -475,7 +475,7 @@ class Ledger:
         name, budget = self._population["name"], self.budget
         return f"Ledger({name!r}, ε = {budget.epsilon:g}, δ = {budget.delta:g})"
 
-    # -- inside a transaction ---------------------------------------------------------------------
+    # -- inside a transaction ------------------------------------------------------------------
 
     def _book(self, plan: Plan, cost: Price, *, dataset_id: str, rule: str) -> Charge:
         if not self._store.rows("SELECT 1 FROM plan WHERE plan_sha256 = ?", plan.digest()):
@@ -518,7 +518,7 @@ class Ledger:
                 fix="restore the newest copy; this one was rewritten or forked.",
             )
 
-    # -- each its own transaction -----------------------------------------------------------------
+    # -- each its own transaction --------------------------------------------------------------
 
     def _state(self, charge_id: str) -> ChargeState:
         with self._store.reading():

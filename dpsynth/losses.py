@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +36,7 @@ from dpsynth.privacy import (
 )
 
 FloatArray = npt.NDArray[np.float64]
-LossDistribution = pld.PrivacyLossDistribution
+LossDistribution: TypeAlias = pld.PrivacyLossDistribution
 
 ORDERS: FloatArray = np.array(
     [1 + x / 10 for x in range(1, 100)]
@@ -117,9 +118,7 @@ def is_exact(mechanism: Mechanism) -> bool:
 
 
 @lru_cache(maxsize=128)
-def loss_distribution(
-    mechanisms: tuple[Mechanism, ...], discretisation: float
-) -> LossDistribution:
+def loss_distribution(mechanisms: tuple[Mechanism, ...], discretisation: float) -> LossDistribution:
     """Return the pessimistic loss distribution of exact mechanisms, composed.
 
     Parameters
@@ -202,7 +201,7 @@ def dominating_distribution(rdp: FloatArray, discretisation: float) -> LossDistr
     """
     h = discretisation
     steps = _reach(rdp, h)
-    epsilons = np.arange(0, steps + 1) * h
+    epsilons: FloatArray = (np.arange(0, steps + 1) * h).astype(np.float64)
     upper = privacy_profile(rdp, epsilons)
     losses = np.arange(-steps, steps + 1) * h
     lower = 1 - np.exp(-epsilons[:0:-1]) * (1 - upper[:0:-1])
@@ -213,7 +212,7 @@ def dominating_distribution(rdp: FloatArray, discretisation: float) -> LossDistr
 
 
 def _reach(rdp: FloatArray, h: float) -> int:
-    """Steps of ``h`` after which the profile is negligible."""
+    """Return after how many steps of ``h`` the profile is negligible."""
     epsilon = float(library_rdp.compute_epsilon(ORDERS, rdp, 1e-15)[0])
     if not math.isfinite(epsilon) or epsilon > 200:
         raise UsageError("the Rényi cost is too large to be converted.", code="DPS113")

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dpsynth import __version__
 from dpsynth.accountant import Accountant
 from dpsynth.errors import DPSynthError, GateError, IntegrityError
 from dpsynth.evidence import Evidence, Verdict, table_sha256
@@ -42,7 +43,15 @@ TABLE, SCHEMA, MANIFEST, GUARANTEE, SUMS = (
 )
 
 _REPORTED_DELTAS = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9)
-_LIBRARIES = ("dpsynth", "dp-accounting", "numpy", "opendp", "pandas", "randomgen", "torch", "opacus")
+_LIBRARIES = (
+    "dp-accounting",
+    "numpy",
+    "opendp",
+    "pandas",
+    "randomgen",
+    "torch",
+    "opacus",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,7 +203,7 @@ def _unprotected(schema: Schema) -> list[str]:
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    found = {"dpsynth": __version__}
     for name in _LIBRARIES:
         try:
             found[name] = metadata.version(name)
@@ -315,8 +324,10 @@ def _verify_manifest(folder: Path, manifest: Mapping[str, Any]) -> list[Check]:
                 for d, e in privacy["epsilon_at_delta"].items()
             )
             and privacy["delta"] == plan.budget.delta
-            and privacy["epsilon"] >= accountant.certificate(plan.budget.delta) - 2e-3
-            and accountant.certificate(plan.budget.delta) <= plan.budget.epsilon + 2e-3,
+            and np.isclose(
+                privacy["epsilon"], accountant.certificate(plan.budget.delta), rtol=0, atol=2e-3
+            )
+            and privacy["epsilon"] <= plan.budget.epsilon + 2e-3,
         ),
         Check(
             name="noise from the operating system",

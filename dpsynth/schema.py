@@ -1,7 +1,7 @@
 """The schema: public facts about a table, read from and written to TOML.
 
-Everything in a schema is public, hence not protected by the guarantee. Every bound and every list of
-categories names its source; ``source = "data"`` is a draft marker that blocks a release.
+Everything in a schema is public, hence not protected by the guarantee. Every bound and every list
+of categories names its source; ``source = "data"`` is a draft marker that blocks a release.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -164,7 +164,9 @@ class Column:
         if self.kind != Kind.DATETIME:
             return [int(b) if float(b).is_integer() else float(b) for b in self.bounds]
         seconds = SECONDS[self.unit or "day"]
-        stamps = [datetime.fromtimestamp(b * seconds, UTC).replace(tzinfo=None) for b in self.bounds]
+        stamps = [
+            datetime.fromtimestamp(b * seconds, UTC).replace(tzinfo=None) for b in self.bounds
+        ]
         if self.unit == "day":
             return [stamp.date().isoformat() for stamp in stamps]
         return [stamp.isoformat() for stamp in stamps]
@@ -197,11 +199,11 @@ class Schema:
     name: str
     columns: tuple[Column, ...]
     rows: int | None = None
-    unit: PrivacyUnit = PrivacyUnit()
+    unit: PrivacyUnit = field(default_factory=PrivacyUnit)
     protected: tuple[str, ...] = ()
     formulas: tuple[str, ...] = ()
 
-    # -- reading and writing ----------------------------------------------------------------------
+    # -- reading and writing -------------------------------------------------------------------
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
@@ -292,7 +294,7 @@ class Schema:
 
         return draft(source, name=name)
 
-    # -- asking -----------------------------------------------------------------------------------
+    # -- asking --------------------------------------------------------------------------------
 
     def column(self, name: str) -> Column:
         """Return a column by name."""

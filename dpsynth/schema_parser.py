@@ -1,4 +1,4 @@
-"""From the tables of a schema file to a :class:`~dpsynth.schema.Schema`, with every problem named."""
+"""From the tables of a schema file to a schema, with every problem named."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def problems(schema: Schema) -> list[str]:
     )
 
 
-# -- form -------------------------------------------------------------------------------------------
+# -- form ---------------------------------------------------------------------------------------
 
 
 def _mapping(value: object, name: str, problems: _Problems) -> Mapping[str, Any]:
@@ -180,7 +180,9 @@ def _column(name: str, entry: object, problems: _Problems) -> Column | None:
     )
 
 
-def _choice(name: str, key: str, value: Any, allowed: tuple, problems: _Problems) -> Any:  # noqa: ANN401
+def _choice(
+    name: str, key: str, value: object, allowed: tuple[Any, ...], problems: _Problems
+) -> Any:  # noqa: ANN401 - one of the allowed values, whatever their type
     if value in allowed:
         return value
     problems.add(name, f"unknown {key}.", f"use {' or '.join(str(a) for a in allowed if a)}.")
@@ -195,20 +197,22 @@ def _flag(name: str, value: object, problems: _Problems) -> bool:
 
 
 def _decimals(name: str, value: object, problems: _Problems) -> int | None:
-    if value is None or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 16):
+    if value is None or (
+        isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 16
+    ):
         return value
     problems.add(name, "decimals must be a whole number from 0 to 15.", "write decimals = 2.")
     return None
 
 
-def _categories(
-    name: str, kind: Kind, value: object, problems: _Problems
-) -> Any:  # noqa: ANN401
+def _categories(name: str, kind: Kind, value: object, problems: _Problems) -> Any:  # noqa: ANN401
     if value is None:
         return ("false", "true") if kind == Kind.BOOLEAN else None
     if value == DISCOVER:
         return DISCOVER
-    if isinstance(value, list | tuple) and all(isinstance(v, str | int | float | bool) for v in value):
+    if isinstance(value, list | tuple) and all(
+        isinstance(v, str | int | float | bool) for v in value
+    ):
         return tuple(str(v).lower() if isinstance(v, bool) else str(v) for v in value)
     problems.add(
         name,
@@ -237,7 +241,9 @@ def _bounds(
     for item in value:
         number = _stamp(item, unit or "day") if kind == Kind.DATETIME else _number(item)
         if number is None:
-            what = "bounds are not ISO dates." if kind == Kind.DATETIME else "bounds are no numbers."
+            what = (
+                "bounds are not ISO dates." if kind == Kind.DATETIME else "bounds are no numbers."
+            )
             problems.add(name, what, fix)
             return None
         numbers.append(number)
@@ -263,7 +269,7 @@ def _stamp(item: object, unit: str) -> float | None:
     return float(math.floor(stamp.timestamp() / SECONDS[unit]))
 
 
-# -- meaning ----------------------------------------------------------------------------------------
+# -- meaning ------------------------------------------------------------------------------------
 
 
 def _semantic(fields: Mapping[str, Any]) -> list[str]:
@@ -336,7 +342,9 @@ def _check_numeric(column: Column, problems: _Problems) -> None:
 def _check_discrete(column: Column, problems: _Problems) -> None:
     name, categories = column.name, column.categories
     if column.bounds is not None or column.decimals is not None:
-        problems.add(name, f"bounds and decimals do not go with kind {column.kind}.", "remove them.")
+        problems.add(
+            name, f"bounds and decimals do not go with kind {column.kind}.", "remove them."
+        )
     if categories is None:
         problems.add(name, "categories are missing.", 'list them, or write "discover".')
         return

@@ -71,14 +71,16 @@ class Synthesizer(ABC):
     def __init__(self, schema: Schema, *, codec: CodecSettings | None = None) -> None:
         schema.check()
         if not schema.modelled:
-            raise UsageError("the schema has no column to model.", fix="declare one that is no key.")
+            raise UsageError(
+                "the schema has no column to model.", fix="declare one that is no key."
+            )
         self.schema = schema
         self.codec_settings = codec or self._default_codec()
         self.plan_: Plan
         self.privacy_: dict[str, Any]
         self._codec: Codec
 
-    # -- what a method fills in -----------------------------------------------------------------
+    # -- what a method fills in --------------------------------------------------------------
 
     def _default_codec(self) -> CodecSettings:
         return CodecSettings()
@@ -110,8 +112,10 @@ class Synthesizer(ABC):
 
     def _restore(self, arrays: Mapping[str, npt.NDArray[np.float32]]) -> None:
         """Take stored arrays back."""
+        if arrays:
+            raise IntegrityError("this model stores no arrays.", code="DPS602")
 
-    # -- the public life of a synthesizer ---------------------------------------------------------
+    # -- the public life of a synthesizer ------------------------------------------------------
 
     def plan(self, budget: Budget, *, rows: int | None = None) -> Plan:
         """Work out what a fit would spend, without touching data.
@@ -234,9 +238,7 @@ class Synthesizer(ABC):
             table, plan=self.plan_, settings=self.codec_settings, noise=noise
         )
         codes = self._codec.encode(table)
-        return bought + self._fit_codes(
-            codes, table.unit_index, noise=noise, progress=progress
-        )
+        return bought + self._fit_codes(codes, table.unit_index, noise=noise, progress=progress)
 
     def sample(self, n: int | None = None, *, seed: int | None = None) -> pd.DataFrame:
         """Draw a synthetic table.
@@ -315,7 +317,7 @@ class Synthesizer(ABC):
         """Return an unfitted synthesizer with the hyper-parameters of a plan."""
         return cls(schema, codec=CodecSettings(**plan.parameters["codec"]))
 
-    # -- helpers for methods ----------------------------------------------------------------------
+    # -- helpers for methods -------------------------------------------------------------------
 
     def _units(self, rows: int | None) -> int:
         declared = rows or self.schema.rows
@@ -406,9 +408,7 @@ def read_model(path: str | Path) -> tuple[dict[str, Any], dict[str, npt.NDArray[
             f"{str(path)!r} is not a dpsynth model, or it is damaged.", code="DPS602"
         ) from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise IntegrityError(
-            f"{str(path)!r} is not a model of format {FORMAT}.", code="DPS602"
-        )
+        raise IntegrityError(f"{str(path)!r} is not a model of format {FORMAT}.", code="DPS602")
     arrays: dict[str, npt.NDArray[np.float32]] = {}
     if stored:
         tensors = require_extra(

@@ -215,9 +215,7 @@ class TableReader:
         if not self._holdout:
             return load(self._source, self.schema, rng=rng)
         frame = read_columns(self._source, [c.name for c in self.schema.columns])
-        self.fit_rows, self.holdout_rows = split(
-            frame, self.schema, holdout=self._holdout, rng=rng
-        )
+        self.fit_rows, self.holdout_rows = split(frame, self.schema, holdout=self._holdout, rng=rng)
         return load(self.fit_rows, self.schema, rng=rng)
 
     def __repr__(self) -> str:
@@ -309,7 +307,7 @@ def _fits(series: pd.Series, column: Column) -> bool:
     return step is None or bool(np.allclose(present / step, np.rint(present / step), atol=1e-5))
 
 
-# -- values -----------------------------------------------------------------------------------------
+# -- values -------------------------------------------------------------------------------------
 
 
 def _values(series: pd.Series, column: Column) -> npt.NDArray:
@@ -343,6 +341,9 @@ def _plain(value: object) -> str:
 
 
 def _levels(series: pd.Series, column: Column) -> npt.NDArray[np.object_]:
+    if series.dtype == object:
+        # Objects may be equal but differ in text (1 and True), or not be hashable at all.
+        series = _text(series)
     # Levels are worked out once per different value, not once per row.
     codes, different = pd.factorize(series, use_na_sentinel=True)
     text = _text(pd.Series(different, dtype=object))

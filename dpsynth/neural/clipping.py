@@ -207,7 +207,9 @@ class UnitClipper:
             factors = [(incoming[kept], outgoing[kept]) for incoming, outgoing in factors]
         sums: list[Tensor] = []
         for layer, (incoming, outgoing) in zip(self.layers, factors, strict=True):
-            coefficient = scale.view(-1, *[1] * (outgoing.dim() - 1)).expand(*outgoing.shape[:-1], 1)
+            coefficient = scale.view(-1, *[1] * (outgoing.dim() - 1)).expand(
+                *outgoing.shape[:-1], 1
+            )
             coefficient, incoming, outgoing = (
                 part.flatten(0, -2).double() for part in (coefficient, incoming, outgoing)
             )

@@ -65,6 +65,13 @@ class VAESettings:
         )
 
 
+def _linear(inputs: int, outputs: int) -> nn.Linear:
+    # Without the default initialisation, which would read the global generator.
+    layer = nn.utils.skip_init(nn.Linear, inputs, outputs)
+    assert isinstance(layer, nn.Linear)
+    return layer
+
+
 class VAENetwork(nn.Module):
     """Encoder and decoder over one-hot blocks, linear layers only.
 
@@ -84,10 +91,10 @@ class VAENetwork(nn.Module):
         self.generator = generator
         self.kl_weight = settings.kl_weight
         self.latent = settings.latent
-        self.enter = nn.utils.skip_init(nn.Linear, blocks.width, settings.hidden)
-        self.code = nn.utils.skip_init(nn.Linear, settings.hidden, 2 * settings.latent)
-        self.expand = nn.utils.skip_init(nn.Linear, settings.latent, settings.hidden)
-        self.leave = nn.utils.skip_init(nn.Linear, settings.hidden, blocks.width)
+        self.enter = _linear(blocks.width, settings.hidden)
+        self.code = _linear(settings.hidden, 2 * settings.latent)
+        self.expand = _linear(settings.latent, settings.hidden)
+        self.leave = _linear(settings.hidden, blocks.width)
         self._initialise()
 
     @torch.no_grad()
@@ -189,9 +196,7 @@ class DPVAE(Synthesizer):
         ran = train(
             network,
             network.row_loss,
-            UnitRows.arrange(
-                codes, unit_index, max_rows=self.schema.unit.max_rows, device=device
-            ),
+            UnitRows.arrange(codes, unit_index, max_rows=self.schema.unit.max_rows, device=device),
             settings=self.settings.training(int(self.plan_.parameters["expected_units"])),
             mechanism=mechanism,
             noise=noise,

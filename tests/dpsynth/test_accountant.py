@@ -41,6 +41,14 @@ def sgd(q: float, sigma: float, steps: int, relation: str = "add_remove") -> Poi
     )
 
 
+def laplace(count: int) -> Laplace:
+    return Laplace(relation="add_remove", noise_multiplier=9.0, count=count)
+
+
+def discrete(count: int) -> DiscreteGaussian:
+    return DiscreteGaussian(relation="add_remove", sigma=9.0, count=count)
+
+
 def analytic_delta(mu: float, epsilon: float) -> float:
     a, b = -epsilon / mu + mu / 2, -epsilon / mu - mu / 2
     return stats.norm.cdf(a) - math.exp(epsilon + stats.norm.logcdf(b))
@@ -97,9 +105,7 @@ def test_dp_sgd_agrees_with_an_independent_accountant(
 def test_rdp_agrees_with_opacus() -> None:
     from opacus.accountants.analysis import rdp
 
-    theirs = rdp.compute_rdp(
-        q=0.02, noise_multiplier=1.3, steps=500, orders=[2.0, 5.5, 16.0, 40.0]
-    )
+    theirs = rdp.compute_rdp(q=0.02, noise_multiplier=1.3, steps=500, orders=[2.0, 5.5, 16.0, 40.0])
     ours = Accountant([sgd(0.02, 1.3, 500)]).rdp([2.0, 5.5, 16.0, 40.0])
     assert ours == pytest.approx(theirs, rel=1e-5)
 
@@ -148,7 +154,9 @@ def test_several_rows_in_one_histogram_are_covered_however_they_are_spread(
     ours = Accountant(
         [DiscreteGaussian(relation="add_remove", sigma=sigma, sensitivity=sensitivity)]
     )
-    spreads = [s for s in itertools.product(range(sensitivity + 1), repeat=2) if sum(s) <= sensitivity]
+    spreads = [
+        s for s in itertools.product(range(sensitivity + 1), repeat=2) if sum(s) <= sensitivity
+    ]
     for epsilon in (0.2, 1.0):
         for first, second in spreads:
             q = np.outer(np.roll(law, first), np.roll(law, second)).ravel()
@@ -208,19 +216,19 @@ def test_case_a_counts_are_never_dropped() -> None:
     event = dpa.RandomizedResponseDpEvent(noise_parameter=0.5, num_buckets=4)
     relation = dpa.NeighboringRelation.REPLACE_ONE
     repeated = library(relation, rdp=False).compose(event, 100).get_epsilon(DELTA)
-    listed = library(relation, rdp=False).compose(
-        dpa.ComposedDpEvent([event] * 100)
-    ).get_epsilon(DELTA)
+    listed = (
+        library(relation, rdp=False).compose(dpa.ComposedDpEvent([event] * 100)).get_epsilon(DELTA)
+    )
     assert repeated < 5 < 100 < listed  # the library drops the count
     # We offer no randomised response, and every mechanism that repeats grows with its count.
     with pytest.raises(UsageError):
         mechanism_from_spec({"kind": "randomized_response", "count": 100})
     for few, many in (
         (gaussian(5.0, 1), gaussian(5.0, 100)),
-        (Laplace(relation="add_remove", noise_multiplier=9.0), Laplace(relation="add_remove", noise_multiplier=9.0, count=100)),
-        (DiscreteGaussian(relation="add_remove", sigma=9.0), DiscreteGaussian(relation="add_remove", sigma=9.0, count=100)),
+        (laplace(1), laplace(100)),
+        (discrete(1), discrete(100)),
         (sgd(0.1, 3.0, 1), sgd(0.1, 3.0, 100)),
-    ):  # fmt: skip
+    ):
         assert Accountant([many]).epsilon(DELTA) > 3 * Accountant([few]).epsilon(DELTA)
 
 

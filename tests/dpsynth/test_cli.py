@@ -28,15 +28,44 @@ class Place:
 
     def init(self, epsilon: float = 1.0) -> int:
         return main(
-            ["ledger", "init", str(self.ledger), "--dataset", "patients", "--epsilon", str(epsilon)]
-            + ["--delta", "1e-5", "--unit", "patient", "--max-rows", "3"]
+            [
+                "ledger",
+                "init",
+                str(self.ledger),
+                "--dataset",
+                "patients",
+                "--epsilon",
+                str(epsilon),
+                "--delta",
+                "1e-5",
+                "--unit",
+                "patient",
+                "--max-rows",
+                "3",
+            ]
         )
 
     def fit(self, *more: str, data: Path | None = None) -> int:
         return main(
-            ["fit", str(data or self.data), "--schema", str(self.schema)]
-            + ["--method", "independent", "--epsilon", "1", "--delta", "1e-5"]
-            + ["--ledger", str(self.ledger), "--dataset", "patients", "-o", str(self.model), *more]
+            [
+                "fit",
+                str(data or self.data),
+                "--schema",
+                str(self.schema),
+                "--method",
+                "independent",
+                "--epsilon",
+                "1",
+                "--delta",
+                "1e-5",
+                "--ledger",
+                str(self.ledger),
+                "--dataset",
+                "patients",
+                "-o",
+                str(self.model),
+                *more,
+            ]
         )
 
 
@@ -61,8 +90,18 @@ def test_from_table_to_synthetic_table(place: Place, capsys: pytest.CaptureFixtu
 
 def test_plan_prints_one_json_document(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     code = main(
-        ["plan", "--schema", str(place.schema), "--method", "independent", "--epsilon", "1"]
-        + ["--delta", "1e-5", "--json"]
+        [
+            "plan",
+            "--schema",
+            str(place.schema),
+            "--method",
+            "independent",
+            "--epsilon",
+            "1",
+            "--delta",
+            "1e-5",
+            "--json",
+        ]
     )
     document = json.loads(capsys.readouterr().out)
     assert code == 0

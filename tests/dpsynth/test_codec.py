@@ -25,9 +25,7 @@ def fit(
     settings = settings or CodecSettings()
     table = load(data, schema, rng=np.random.default_rng(0))
     plan = plan_for(schema, settings, **kw)
-    codec, ran = Codec.fit(
-        table, plan=plan, settings=settings, noise=dp.NoiseSource.from_entropy()
-    )
+    codec, ran = Codec.fit(table, plan=plan, settings=settings, noise=dp.NoiseSource.from_entropy())
     assert ran == plan.charges
     return codec, table
 

@@ -71,9 +71,7 @@ def test_interpolation_is_monotone_and_shows_no_staircase() -> None:
 
 
 def test_a_reliable_single_value_is_not_smeared() -> None:
-    segments = Segments(
-        starts=np.array([0, 5, 6]), masses=np.array([2.0, 900.0, 98.0]), size=10
-    )
+    segments = Segments(starts=np.array([0, 5, 6]), masses=np.array([2.0, 900.0, 98.0]), size=10)
     density = MonotoneDensity(segments, sigma=1.0)
     assert np.diff(density.mass_below([5, 6]))[0] == pytest.approx(900, rel=0.01)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -45,7 +47,7 @@ def test_the_tree_nests_and_opens_at_most_the_fanout(size: int) -> None:
     assert widths[-1] == 1
     assert len(widths) == grid.levels
     assert -(-size // widths[0]) <= FANOUT
-    for parent, child in zip(widths[:-1], widths[1:], strict=True):
+    for parent, child in itertools.pairwise(widths):
         assert parent % child == 0
         assert 1 < parent // child <= FANOUT
 

@@ -27,7 +27,9 @@ def test_discrete_gaussian_follows_its_law(source: NoiseSource, sigma: float) ->
     inside = draws[np.abs(draws) <= reach]
     observed = np.bincount(inside + reach, minlength=2 * reach + 1)
     full = expected > 5
-    p = stats.chisquare(observed[full], expected[full] * observed[full].sum() / expected[full].sum())
+    p = stats.chisquare(
+        observed[full], expected[full] * observed[full].sum() / expected[full].sum()
+    )
     assert p.pvalue > 1e-6
 
 

@@ -157,7 +157,10 @@ ROW = "1,F,a,low,40,1.5,2021-01-01,true"
         (HEADER.encode(), "DPS255"),
         (f"{HEADER}\n{ROW}\n{ROW},more\n".encode(), "DPS256"),
         (f"{HEADER}\n{ROW}\n1,F\n".encode(), "DPS256"),
-        (f"{HEADER}\n{ROW}\n".encode() + "1,F,é,low,4,1,2021-01-01,true".encode("latin1"), "DPS253"),
+        (
+            f"{HEADER}\n{ROW}\n".encode() + "1,F,é,low,4,1,2021-01-01,true".encode("latin1"),
+            "DPS253",
+        ),
         (f"{HEADER},age\n{ROW},4\n".encode(), "DPS254"),
         (f"{HEADER.replace('ward', 'wards')}\n{ROW}\n".encode(), "DPS250"),
     ],
@@ -179,13 +182,13 @@ def test_a_near_name_is_suggested(schema: dp.Schema) -> None:
 def test_files_that_are_no_tables(name: str, tmp_path: Path, schema: dp.Schema) -> None:
     if not name.startswith("absent"):
         write(tmp_path / name, b"not a table")
-    with pytest.raises(DataError, match="DPS25[12]"):
+    with pytest.raises(DataError, match=r"DPS25[12]"):
         preflight(tmp_path / name, schema)
 
 
 def test_nested_dtypes_are_refused(schema: dp.Schema) -> None:
     frame = pa.Table.from_pandas(patients_frame(2)).set_column(4, "age", [[[1], [2]]])
-    with pytest.raises(DataError, match="'age'.*DPS257|DPS257.*'age'"):
+    with pytest.raises(DataError, match=r"DPS257 column 'age'"):
         preflight(frame, schema)
 
 
@@ -202,7 +205,7 @@ def test_write_never_replaces(tmp_path: Path) -> None:
     assert refusal.value.exit_code == 6
     assert len(read_frame(path)) == 3
     assert [p.name for p in tmp_path.iterdir()] == ["t.csv"]
-    with pytest.raises(UsageError, match="csv or .parquet"):
+    with pytest.raises(UsageError, match=r"csv or \.parquet"):
         write_frame(patients_frame(3), tmp_path / "t.txt")
 
 

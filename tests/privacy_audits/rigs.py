@@ -1,0 +1,363 @@
+"""How each mechanism of dpsynth is put on the bench of ``privacy_audits.conformance``.
+
+Every rig takes the part under test as an argument that defaults to the real one, so that a broken
+twin can stand in its place. Parts inside ``train`` and ``Codec.fit`` are exchanged by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+import dpsynth as dp
+from dpsynth import codec as codec_module
+from dpsynth import density as density_module
+from dpsynth.codec import Codec, CodecSettings, codec_charges
+from dpsynth.counts import discover_levels, release_counts, selection_event
+from dpsynth.neural import dpsgd
+from dpsynth.neural.clipping import UnitClipper
+from dpsynth.neural.dpsgd import TrainingSettings, UnitRows, noisy_sum, poisson_sample
+from dpsynth.noise import NoiseSource
+from dpsynth.privacy import Mechanism, Plan, PoissonSampledGaussian, PrivacyUnit
+from dpsynth.table import Table, load
+from privacy_audits.conformance import CoupledNoise, Tape
+from tests.conftest import BUDGET, patients_frame
+
+Array = np.ndarray
+Make = Callable[[], NoiseSource]
+CPU = torch.device("cpu")
+
+
+# -- single mechanisms ------------------------------------------------------------------------------
+
+
+def sum_release(
+    noisy: Callable = noisy_sum,
+    *,
+    sigma: float,
+    clip_norm: float,
+    make: Make = NoiseSource.from_entropy,
+) -> Callable[[Array], Array]:
+    """The release of a DP-SGD step: exact sum to noisy sum."""
+    noise = make()
+
+    def release(exact: Array) -> Array:
+        (out,) = noisy([torch.from_numpy(exact)], sigma=sigma, clip_norm=clip_norm, noise=noise)
+        return out.numpy()
+
+    return release
+
+
+def count_release(
+    released: Callable = release_counts, *, sigma: float, make: Make = NoiseSource.from_entropy
+) -> Callable[[Array], Array]:
+    """The release of a histogram."""
+    noise = make()
+    return lambda exact: released(exact.astype(np.int64), sigma=sigma, noise=noise)
+
+
+SELECTION = selection_event(
+    sigma=2.0, failure_delta=0.05, unit=PrivacyUnit(column="id", max_rows=4)
+)
+
+
+def selected_counts(discover: Callable = discover_levels) -> Callable[[Array], Array]:
+    """The noisy counts of levels that are all far above the threshold."""
+    noise = NoiseSource.from_entropy()
+
+    def release(exact: Array) -> Array:
+        names = [f"level {i:06d}" for i in range(exact.size)]
+        values = np.repeat(np.array(names, dtype=object), exact.astype(int))
+        return discover(values, event=SELECTION, noise=noise, most=exact.size)[1]
+
+    return release
+
+
+def select(discover: Callable = discover_levels) -> Callable[[Array], Sequence[str]]:
+    """The levels that partition selection shows."""
+    noise = NoiseSource.from_entropy()
+    return lambda values: discover(values, event=SELECTION, noise=noise, most=9)[0]
+
+
+def network(dtype: torch.dtype = torch.float64, *, bias: bool = True) -> nn.Sequential:
+    """A small network whose weights are always the same."""
+    generator = torch.Generator().manual_seed(0)
+    net = nn.Sequential(nn.Linear(5, 7, bias=bias), nn.Tanh(), nn.Linear(7, 3, bias=bias))
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.uniform_(-1, 1, generator=generator)
+    return net.to(dtype)
+
+
+def cubed(net: nn.Module, rows: Tensor) -> Tensor:
+    """A row loss whose gradient has no bound."""
+    return net(rows).pow(3).sum(1) + rows.sum(1) * net(rows).sum(1)
+
+
+def linear_loss(net: nn.Module, rows: Tensor) -> Tensor:
+    """A row loss whose gradient is linear in the row."""
+    return net(rows).sum(1)
+
+
+def clipped(
+    clipper: type[UnitClipper] = UnitClipper,
+    *,
+    rows_per_unit: int,
+    clip_norm: float = 1.0,
+    net: nn.Module | None = None,
+    loss: Callable[[nn.Module, Tensor], Tensor] = linear_loss,
+) -> Callable[[Sequence[Array]], Array]:
+    """The clipped sum of a table of units, before noise."""
+    model = network() if net is None else net
+    dtype = next(model.parameters()).dtype
+
+    def query(units: Sequence[Array]) -> Array:
+        rows = torch.from_numpy(np.concatenate(units)).to(dtype)
+        with clipper(model) as book:
+            sums = book.clipped_sum(
+                loss(model, rows), rows_per_unit=rows_per_unit, clip_norm=clip_norm
+            )
+        return torch.cat([part.flatten() for part in sums]).numpy()
+
+    return query
+
+
+# -- the whole DP-SGD loop --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class LoopRun:
+    """What a run of ``train`` showed through its row loss, its progress and its gradients."""
+
+    batches: list[Array]
+    released: list[Array]
+    planned: Mechanism
+    taken: Mechanism
+
+
+def exchanged(parts: Mapping[str, Any]) -> ExitStack:
+    """Exchange parts of the loop by name while the block lasts."""
+    stack = ExitStack()
+    for name, part in parts.items():
+        stack.enter_context(mock.patch.object(dpsgd, name, part))
+    return stack
+
+
+def loop(
+    *,
+    units: int,
+    probability: float,
+    steps: int,
+    width: int,
+    sigma: float = 1.5,
+    rows_per_unit: int = 1,
+    make: Make = NoiseSource.from_entropy,
+    **parts: Any,
+) -> LoopRun:
+    """Run ``train`` on rows without a gradient: what it releases is its noise.
+
+    The progress callback comes after every step and reads the gradient that was applied; the row
+    loss sees which units were drawn.
+    """
+    clip_norm, expected = 0.5, 0.8 * units
+    net = nn.Linear(1, width, bias=False).double()
+    settings = TrainingSettings(
+        sampling_probability=probability,
+        steps=steps,
+        expected_units=expected,
+        learning_rate=0.1,
+        clip_norm=clip_norm,
+    )
+    planned = settings.event(
+        noise_multiplier=sigma, unit=PrivacyUnit(column="id", max_rows=rows_per_unit)
+    )
+    data = UnitRows.arrange(
+        np.repeat(np.arange(units, dtype=np.int32), rows_per_unit)[:, None],
+        np.repeat(np.arange(units), rows_per_unit),
+        max_rows=rows_per_unit,
+        device=CPU,
+    )
+    batches: list[Array] = []
+    released: list[Array] = []
+    seen: list[Array] = []
+
+    def row_loss(codes: Tensor) -> Tensor:
+        # The clipper is handed the rows of a unit together.
+        seen.append(codes[::rows_per_unit, 0].numpy())
+        return 0.0 * net(codes.double()).sum(1)
+
+    def progress(done: int, of: int) -> None:
+        del done, of
+        batches.append(seen.pop() if seen else np.zeros(0, dtype=int))
+        applied = net.weight.grad.numpy().ravel()  # type: ignore[union-attr]
+        released.append(applied * (probability * expected) / clip_norm)
+
+    with exchanged(parts):
+        taken = dpsgd.train(
+            net, row_loss, data, settings=settings, mechanism=planned, noise=make(),
+            progress=progress,
+        )  # fmt: skip
+    return LoopRun(batches=batches, released=released, planned=planned, taken=taken)
+
+
+def train_run(
+    *, probability: float, sigma: float = 1.2, steps: int = 6, rows_per_unit: int, **parts: Any
+) -> Callable[[Sequence[Array], Tape], Mapping[str, object]]:
+    """``train`` on units of real features, with its releases on a tape."""
+    settings = TrainingSettings(
+        sampling_probability=probability, steps=steps, expected_units=5.0, learning_rate=0.1
+    )
+    mechanism = PoissonSampledGaussian(
+        relation="add_remove",  # type: ignore[arg-type]
+        noise_multiplier=sigma,
+        sampling_probability=probability,
+        steps=steps,
+    )
+
+    def run(units: Sequence[Array], tape: Tape) -> Mapping[str, object]:
+        net = network()
+        features = torch.from_numpy(np.concatenate(units))
+        inner = parts.get("noisy_sum", noisy_sum)
+
+        def taped(
+            sums: list[Tensor], *, sigma: float, clip_norm: float, noise: NoiseSource
+        ) -> list:
+            exact = torch.cat([part.flatten() for part in sums]).numpy()
+            return tape.answer(
+                exact,
+                lambda: inner(sums, sigma=sigma, clip_norm=clip_norm, noise=noise),
+                sigma=sigma * clip_norm,
+            )
+
+        lines: list[tuple[int, int]] = []
+        codes = np.arange(len(features), dtype=np.int32)[:, None]
+        index = np.repeat(np.arange(len(units)), [len(unit) for unit in units])
+        with exchanged({**parts, "noisy_sum": taped}):
+            taken = dpsgd.train(
+                net,
+                lambda chosen: linear_loss(net, features[chosen[:, 0]]),
+                UnitRows.arrange(codes, index, max_rows=rows_per_unit, device=CPU),
+                settings=settings,
+                mechanism=mechanism,
+                noise=CoupledNoise(seed=3),
+                progress=lambda done, of: lines.append((done, of)),
+            )
+        weights = torch.cat([p.detach().flatten() for p in net.parameters()]).numpy()
+        return {"event": taken, "progress": lines, "weights": weights.tobytes()}
+
+    return run
+
+
+# -- the codec and the table ------------------------------------------------------------------------
+
+SETTINGS = CodecSettings()
+
+
+def discovering(schema: dp.Schema) -> dp.Schema:
+    """The same schema with categories and bounds left to discover."""
+    document = schema.to_dict()
+    document["columns"]["ward"] = {
+        "kind": "categorical",
+        "categories": "discover",
+        "missing": True,
+        "source": "dp",
+    }
+    document["columns"]["age"] = {"kind": "integer", "bounds": "discover", "source": "dp"}
+    return dp.Schema.from_dict(document)
+
+
+def codec_plan(schema: dp.Schema, *, sigma: float = 4.0) -> Plan:
+    charges = codec_charges(schema, SETTINGS, sigma=sigma, failure_delta=1e-6)
+    return Plan(method="test", unit=schema.unit, budget=BUDGET, charges=charges)
+
+
+def plan_bound(plan: Plan) -> float:
+    """Root of the sum of (l2 sensitivity / σ)² that the plan's histograms declare."""
+    return float(
+        np.sqrt(sum(m.count * m.sensitivity**2 / m.sigma**2 for m in plan.mechanisms))  # type: ignore[attr-defined]
+    )
+
+
+def taped_counts(tape: Tape, inner: Callable = release_counts) -> Callable:
+    def release(counts: Array, *, sigma: float, noise: NoiseSource) -> Array:
+        return tape.answer(
+            counts, lambda: inner(counts, sigma=sigma, noise=noise), sigma=sigma
+        )  # fmt: skip
+
+    return release
+
+
+def taped_levels(tape: Tape) -> Callable:
+    def discover(values: Array, *, event: Any, noise: NoiseSource, most: int) -> tuple:
+        levels, exact = np.unique(values.astype(str), return_counts=True)
+        return tape.answer(
+            dict(zip(levels.tolist(), exact.tolist(), strict=True)),
+            lambda: discover_levels(values, event=event, noise=noise, most=most),
+            sigma=event.sigma,
+        )
+
+    return discover
+
+
+def taped_codec(tape: Tape, inner: Callable = release_counts) -> ExitStack:
+    """Put every release of ``Codec.fit`` on a tape while the block lasts."""
+    stack = ExitStack()
+    for module in (codec_module, density_module):
+        stack.enter_context(mock.patch.object(module, "release_counts", taped_counts(tape, inner)))
+    stack.enter_context(mock.patch.object(codec_module, "discover_levels", taped_levels(tape)))
+    return stack
+
+
+def codec_run(
+    schema: dp.Schema,
+    *,
+    fit: Callable[..., tuple[Codec, Any]] = Codec.fit,
+    loader: Callable[..., Table] = load,
+    released: Callable = release_counts,
+) -> Callable[[pd.DataFrame, Tape], Mapping[str, object]]:
+    """Loading and ``Codec.fit``, with all releases on a tape."""
+    plan = codec_plan(schema)
+
+    def run(frame: pd.DataFrame, tape: Tape) -> Mapping[str, object]:
+        noise = CoupledNoise(seed=8)
+        table = loader(frame, schema, rng=noise.generator)
+        with taped_codec(tape, released):
+            codec, ran = fit(table, plan=plan, settings=SETTINGS, noise=noise)
+        return {"sizes": codec.sizes, "state": codec.state(), "ran": ran}
+
+    return run
+
+
+def rows_by_unit(
+    schema: dp.Schema, loader: Callable[..., Table] = load
+) -> Callable[[pd.DataFrame], Mapping[str, float]]:
+    """How often each row stands in the loaded table: a histogram over all possible rows."""
+
+    def query(frame: pd.DataFrame) -> Mapping[str, float]:
+        table = loader(frame, schema, rng=CoupledNoise(seed=5).generator)
+        rows = zip(*(table.values[column.name].tolist() for column in schema.modelled), strict=True)
+        counts: dict[str, float] = {}
+        for row in rows:
+            counts[repr(row)] = counts.get(repr(row), 0.0) + 1
+        return counts
+
+    return query
+
+
+def one_more_patient(rows: int, *, n: int = 240) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A table of units with three rows each, and the same with one awkward unit of ``rows``."""
+    base = patients_frame(n).astype({"patient": object})
+    awkward = patients_frame(rows, seed=9).astype(object)
+    awkward = awkward.assign(
+        patient="the new one", age=10**9, stay=-1e300, ward="never seen", died="perhaps"
+    )
+    awkward.loc[awkward.index[0], ["stay", "sex"]] = [np.inf, None]
+    return pd.concat([base.astype(object), awkward], ignore_index=True), base
