@@ -1,7 +1,7 @@
 # Two commands for a new machine: `make demo` runs the main job on real data, `make test` the tests.
 # Each makes .venv from nothing when there is none.
 
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
