@@ -1,112 +1,287 @@
-"""Tables on equal terms: conformed to the schema, then cut into the same bins."""
+"""Bring three tables to the schema's terms, and cut them on one shared grid.
+
+Comparisons are fair only between tables of one form: dtypes, decimals and levels follow the schema
+for all three, bins are shared, and their outer edges are infinite. Nulls and values outside the
+domain have cells of their own.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from dpsynth.errors import DataError
-from dpsynth.schema import Schema
-from dpsynth.table import Source, conform
+from dpsynth.files import column_types, read_columns
+from dpsynth.schema import Column, Schema, canonical_level
+from dpsynth.table import Source, conform, unit_codes, violations
 
+FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-Columns = Mapping[str, npt.NDArray]
 
-QUANTILE_BINS = 20
+BINS = 20
+"""Quantile bins of a numeric column."""
 
 
-def conformed(source: Source, schema: Schema, *, role: str) -> Columns:
-    """Return the modelled columns of a table, canonical in type, level and decimals.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Conformed:
+    """One table on the schema's terms.
+
+    Parameters
+    ----------
+    features : ndarray of float, shape (n_rows, n_columns)
+        Numeric columns as they are (NaN: null), discrete ones as codes.
+    codes : ndarray of int, shape (n_rows, n_columns)
+        Cells of the shared grid, each below the column's size. The last but one is null, the last
+        one is outside the domain.
+    units : ndarray of int, shape (n_rows,)
+        Privacy unit of each row, from 0.
+    """
+
+    features: FloatArray
+    codes: IntArray
+    units: IntArray
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def take(self, rows: npt.NDArray) -> Conformed:
+        """Return the chosen rows."""
+        units = np.unique(self.units[rows], return_inverse=True)[1].reshape(-1)
+        return Conformed(features=self.features[rows], codes=self.codes[rows], units=units)
+
+    def draw(self, n: int, rng: np.random.Generator) -> Conformed:
+        """Return ``n`` different rows at random; never one twice."""
+        return self if n >= len(self) else self.take(np.sort(rng.permutation(len(self))[:n]))
+
+    def __repr__(self) -> str:
+        return f"Conformed({self.codes.shape[1]} columns)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Tables:
+    """Three tables on one grid.
+
+    Parameters
+    ----------
+    schema : Schema
+        Public facts.
+    columns : tuple of Column
+        The modelled columns, in the order of ``features`` and ``codes``.
+    sizes : tuple of int
+        Cells of each column, null and outside included.
+    synthetic, fit, holdout : Conformed
+        The tables; rows stand in an order that does not depend on how they arrived.
+    violated : tuple of str
+        Columns in which the synthetic table does not fit the schema.
+    """
+
+    schema: Schema
+    columns: tuple[Column, ...]
+    sizes: tuple[int, ...]
+    synthetic: Conformed
+    fit: Conformed
+    holdout: Conformed
+    violated: tuple[str, ...] = ()
+
+    @property
+    def target(self) -> int | None:
+        """Place of the declared target."""
+        return next((i for i, c in enumerate(self.columns) if c.role == "target"), None)
+
+    def names(self, places: Sequence[int]) -> tuple[str, ...]:
+        """Return column names by place."""
+        return tuple(self.columns[i].name for i in places)
+
+    def __repr__(self) -> str:
+        return f"Tables({self.schema.name!r}, {len(self.columns)} columns)"
+
+
+def conform_tables(synthetic: Source, fit: Source, holdout: Source, schema: Schema) -> Tables:
+    """Bring three tables to the schema's terms.
+
+    Parameters
+    ----------
+    synthetic, fit, holdout : path, DataFrame or Arrow table
+        The tables; keys are not needed in the synthetic one.
+    schema : Schema
+        Public facts.
 
     Raises
     ------
     DataError
-        If the table has fewer than two rows, or its form does not fit.
+        If a table cannot be read, lacks a column or has fewer than two rows. The message says
+        which of the three.
+
+    Notes
+    -----
+    Real values outside the schema follow its declared policy, as they did when the model was
+    fitted. A synthetic one has nothing to follow: it falls into the outside cell.
     """
-    columns = conform(source, schema)
-    rows = len(next(iter(columns.values())))
-    if rows < 2:
-        raise DataError(
-            f"the {role} table has fewer than two rows.", code="DPS258", fix="give more rows."
-        )
-    return {
-        column.name: np.round(values, column.decimals)
-        if column.decimals is not None
-        else values
-        for column in schema.modelled
-        for values in [columns[column.name]]
+    columns = schema.modelled
+    bare = replace(schema, columns=columns)
+    released = _read("synthetic", synthetic)
+    values = {
+        "synthetic": _conform("synthetic", released, bare),
+        "fit": _conform("fit", fit, schema),
+        "holdout": _conform("holdout", holdout, schema),
     }
+    units = {
+        "synthetic": np.arange(len(released), dtype=np.int64),
+        "fit": unit_codes(fit, schema),
+        "holdout": unit_codes(holdout, schema),
+    }
+    outside = _outside(released, values["synthetic"], bare)
+    cut = [
+        _cut(column, {name: table[column.name] for name, table in values.items()}, outside)
+        for column in columns
+    ]
+    tables = {
+        name: _table([codes[name] for _, codes, _ in cut], [f[name] for *_, f in cut], units[name])
+        for name in values
+    }
+    return Tables(
+        schema=schema,
+        columns=columns,
+        sizes=tuple(size for size, *_ in cut),
+        violated=tuple(violations(released, bare)),
+        **tables,
+    )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Bins:
-    """Bins that several tables share.
+def quantile_edges(values: FloatArray, bins: int = BINS) -> FloatArray:
+    """Return the inner edges of quantile bins; bin ``i`` is [edge ``i-1``, edge ``i``).
 
     Parameters
     ----------
-    edges : mapping of str to ndarray
-        Inner edges of numeric columns; the outer ones are infinite.
-    levels : mapping of str to tuple of str
-        Levels of discrete columns.
+    values : ndarray of float
+        Pooled values; NaN is left out.
+    bins : int
+        Bins wanted.
+
+    Notes
+    -----
+    A value that carries the mass of more than one quantile, or any value where there are at most
+    ``bins`` different ones, becomes a bin of its own, so that its neighbours do not hide in it.
     """
-
-    edges: Mapping[str, npt.NDArray[np.float64]]
-    levels: Mapping[str, tuple[str, ...]]
-
-    @classmethod
-    def of(cls, reference: Sequence[Columns], schema: Schema) -> Bins:
-        """Cut numeric columns at quantiles of the reference tables together.
-
-        Notes
-        -----
-        Quantiles keep skewed columns honest: bins of equal width would put nearly all rows into one.
-        A value that repeats across quantiles gets a bin of its own.
-        """
-        edges, levels = {}, {}
-        for column in schema.modelled:
-            together = np.concatenate([table[column.name] for table in reference])
-            if column.is_numeric:
-                edges[column.name] = _quantile_edges(together.astype(float))
-            elif column.categories == "discover":
-                present = pd.Series(together, dtype=object).dropna().unique()
-                levels[column.name] = tuple(sorted(str(level) for level in present))
-            else:
-                levels[column.name] = column.levels
-        return cls(edges, levels)
-
-    def codes(self, table: Columns) -> dict[str, IntArray]:
-        """Return bin numbers; the last two bins are "outside the domain" and null."""
-        out = {}
-        for name, edges in self.edges.items():
-            values = table[name].astype(float)
-            null = np.isnan(values)
-            codes = np.searchsorted(edges, np.where(null, 0.0, values), side="right")
-            out[name] = np.where(null, self.size(name) - 1, codes)
-        for name, levels in self.levels.items():
-            values = pd.Series(table[name], dtype=object)
-            codes = values.map({level: code for code, level in enumerate(levels)})
-            codes = codes.fillna(len(levels)).to_numpy(dtype=np.int64)
-            out[name] = np.where(values.isna(), len(levels) + 1, codes)
-        return out
-
-    def size(self, name: str) -> int:
-        """Return the number of bins of a column."""
-        inner = len(self.edges[name]) + 1 if name in self.edges else len(self.levels[name])
-        return inner + 2
+    present = np.sort(values[~np.isnan(values)])
+    if not len(present):
+        return np.empty(0)
+    different = np.unique(present)
+    if len(different) <= bins:
+        cuts, heavy = different, different
+    else:
+        levels = np.linspace(0.0, 1.0, bins + 1)
+        cuts = np.quantile(present, levels, method="inverted_cdf")
+        cuts, times = np.unique(cuts, return_counts=True)
+        heavy = cuts[times > 1]
+        cuts = cuts[(cuts > present[0]) & (cuts < present[-1])]
+    return np.unique(np.concatenate([cuts, heavy, np.nextafter(heavy, np.inf)]))
 
 
-def _quantile_edges(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    present = values[~np.isnan(values)]
-    if not present.size:
-        return np.zeros(0)
-    quantiles = np.quantile(
-        present, np.linspace(0, 1, QUANTILE_BINS + 1)[1:-1], method="inverted_cdf"
+def _read(role: str, source: Source) -> pd.DataFrame:
+    try:
+        return read_columns(source, list(column_types(source)))
+    except DataError as error:
+        raise _of(role, error) from None
+
+
+def _conform(role: str, source: Source, schema: Schema) -> dict[str, npt.NDArray]:
+    try:
+        values = conform(source, schema)
+    except DataError as error:
+        raise _of(role, error) from None
+    if len(next(iter(values.values()))) < 2:
+        raise DataError(
+            f"{role} table: it has fewer than two rows.",
+            code="DPS258",
+            fix="give a larger table, or hold out a larger share.",
+        )
+    return values
+
+
+def _of(role: str, error: DataError) -> DataError:
+    return DataError(
+        f"{role} table: {error.message}", code=error.code, column=error.column, fix=error.fix
     )
-    edges, repeats = np.unique(quantiles, return_counts=True)
-    # An edge opens a bin; after a repeated value the bin is closed right behind it.
-    after = np.nextafter(edges[repeats > 1], np.inf)
-    return np.unique(np.concatenate([edges, after]))
+
+
+def _outside(
+    frame: pd.DataFrame, values: Mapping[str, npt.NDArray], schema: Schema
+) -> dict[str, npt.NDArray[np.bool_]]:
+    """Mark synthetic numbers that the declared policy had to change."""
+    bounded = [c for c in schema.columns if c.is_numeric and isinstance(c.bounds, tuple)]
+    if not bounded:
+        return {}
+    free = replace(schema, columns=tuple(replace(c, bounds="discover") for c in bounded))
+    raw = conform(frame, free)
+    return {
+        c.name: ~(
+            (raw[c.name] == values[c.name]) | (np.isnan(raw[c.name]) & np.isnan(values[c.name]))
+        )
+        for c in bounded
+    }
+
+
+def _cut(
+    column: Column,
+    values: Mapping[str, npt.NDArray],
+    outside: Mapping[str, npt.NDArray[np.bool_]],
+) -> tuple[int, dict[str, IntArray], dict[str, FloatArray]]:
+    """Return the number of cells, and codes and features by table."""
+    if column.is_numeric:
+        numbers = {name: _numbers(column, found) for name, found in values.items()}
+        edges = quantile_edges(np.concatenate([numbers["fit"], numbers["holdout"]]))
+        size = len(edges) + 3
+        codes = {name: np.searchsorted(edges, x, side="right") for name, x in numbers.items()}
+        for name, x in numbers.items():
+            codes[name][np.isnan(x)] = size - 2
+        if column.name in outside:
+            codes["synthetic"][outside[column.name]] = size - 1
+        return size, codes, numbers
+    levels = _vocabulary(column, values)
+    size = len(levels) + 2
+    codes = {}
+    for name, found in values.items():
+        places = pd.Index(levels, dtype=object).get_indexer(pd.Index(found, dtype=object))
+        known = places >= 0
+        unknown = size - 1 if name == "synthetic" else _other(column, levels)
+        places = np.where(known, places, unknown)
+        codes[name] = np.where(pd.isna(found), size - 2, places).astype(np.int64)
+    return size, codes, {name: found.astype(np.float64) for name, found in codes.items()}
+
+
+def _numbers(column: Column, values: npt.NDArray) -> FloatArray:
+    numbers = values if column.decimals is None else np.round(values, column.decimals)
+    return np.asarray(
+        numbers + 0.0, dtype=np.float64
+    )  # no negative zero: it would sort and compare as a value of its own
+
+
+def _vocabulary(column: Column, values: Mapping[str, npt.NDArray]) -> list[str]:
+    if column.categories != "discover":
+        return list(column.levels)
+    seen = set(values["fit"]) | set(values["holdout"])
+    return sorted({level for level in seen if level is not None} | set(column.levels))
+
+
+def _other(column: Column, levels: list[str]) -> int:
+    """Return where real values outside the list go; a discovered list leaves none outside."""
+    if column.other is None or column.categories == "discover":
+        return len(levels) - 1
+    return levels.index(canonical_level(column.other, whole=column.whole_levels))
+
+
+def _table(codes: list[IntArray], features: list[FloatArray], units: IntArray) -> Conformed:
+    matrix = np.column_stack(features)
+    # Sorted, and units numbered by where they first occur, so that subsamples and folds drawn by
+    # place do not depend on the order in which rows arrived.
+    order = np.lexsort(matrix.T[::-1])
+    return Conformed(
+        features=np.ascontiguousarray(matrix[order]),
+        codes=np.ascontiguousarray(np.column_stack(codes)[order]),
+        units=pd.factorize(units[order])[0].astype(np.int64),
+    )

@@ -1,23 +1,21 @@
-"""Evaluate a synthetic table against the rows it was made from and rows that nothing has seen."""
+"""Measure what a synthetic table is still good for."""
 
 from __future__ import annotations
 
-import numpy as np
-import pandas as pd
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from benchmarks.dependence import dependence_error
-from benchmarks.detection import detection_scores
-from benchmarks.discretise import Bins, conformed
-from benchmarks.marginals import marginal_error
-from benchmarks.prediction import prediction_scores
-from benchmarks.report import UtilityReport
-from dpsynth.errors import require_extra
-from dpsynth.evidence import Finding
-from dpsynth.files import read_frame
-from dpsynth.schema import Schema
-from dpsynth.table import Source, violations
+from benchmarks.report import Metric, Section, UtilityReport
+from dpsynth.errors import UsageError, require_extra
+from dpsynth.evidence import Finding, Severity
 
-_FAR_ABOVE_FLOOR = 0.1
+if TYPE_CHECKING:
+    from benchmarks.discretise import Tables
+    from dpsynth.schema import Schema
+    from dpsynth.table import Source
+
+MIN_ROWS = 1_000
+"""With fewer rows in a table, sampling noise hides what a person would want to know."""
 
 
 def evaluate(
@@ -29,107 +27,107 @@ def evaluate(
     seed: int = 0,
     table_sha256: str | None = None,
 ) -> UtilityReport:
-    """Measure what a synthetic table is still good for.
+    """Compare a synthetic table with the rows it was fitted to and with rows nothing has seen.
 
     Parameters
     ----------
     synthetic : path, DataFrame or Arrow table
-        The table that would be released.
+        The table to be released. Key columns are ignored.
     fit : path, DataFrame or Arrow table
         Rows that the model was fitted to.
     holdout : path, DataFrame or Arrow table
-        Rows that neither the model nor its tuning has seen, split by privacy unit.
+        Rows of other privacy units, never seen by the model, its codec or its tuning.
     schema : Schema
-        Public facts; all tables are conformed to it first.
+        Public facts; all three tables are brought to its terms first.
     seed : int
-        Seeds models, subsets and bootstrap.
+        Governs subsampling, folds, bootstrap and the learners. It has nothing to do with privacy.
     table_sha256 : str, optional
-        Digest of the synthetic table's file, for evidence.
+        Digest of the file that will be released. By default that of ``synthetic`` where it is a
+        path; needed for :meth:`~benchmarks.report.UtilityReport.evidence`.
 
     Returns
     -------
     UtilityReport
+        Validity, 1-, 2- and 3-way total variation, dependence, prediction of the declared target,
+        and how well the table can be told from real rows. The order of rows does not matter.
 
     Raises
     ------
     DataError
-        If a table has fewer than two rows, or its form does not fit.
+        If a table cannot be read, lacks a column of the schema or has fewer than two rows.
+    UsageError
+        If the seed is not a whole number from 0.
+    MissingExtraError
+        If scikit-learn is not installed.
 
     Privacy
     -------
-    None: figures are exact functions of real rows. They are confidential and enter no release.
+    Computed from real rows and outside the ε guarantee: the report is confidential, and so is every
+    figure in it. ``holdout`` rows belong to people as well.
     """
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise UsageError("seed must be a whole number ≥ 0.")
     require_extra("sklearn", extra="benchmarks", purpose="An evaluation")
-    rng = np.random.default_rng(seed)
-    real = conformed(fit, schema, role="fit")
-    held = conformed(holdout, schema, role="holdout")
-    ours = conformed(synthetic, schema, role="synthetic")
-    broken = violations(_frame(synthetic), schema)
-    bins = Bins.of([real, held], schema)
-    codes = [bins.codes(table) for table in (real, held, ours)]
-    target = schema.target.name if schema.target else None
-    marginals = tuple(
-        marginal_error(*codes, bins, order=order, target=target, rng=rng)
-        for order in range(1, min(3, len(schema.modelled)) + 1)
+    from benchmarks.discretise import conform_tables
+
+    tables = conform_tables(synthetic, fit, holdout, schema)
+    sections = _measure(tables, seed)
+    return UtilityReport(
+        schema_name=schema.name,
+        schema_sha256=schema.digest(),
+        table_sha256=table_sha256 or _digest(synthetic),
+        seed=seed,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        metrics=tuple(metric for section in sections for metric in section.metrics),
+        worst={name: rows for section in sections for name, rows in section.worst.items()},
+        findings=tuple(finding for section in sections for finding in section.findings),
     )
-    dependence = dependence_error(real, held, ours, schema)
-    prediction = prediction_scores(real, held, ours, schema, seed=seed)
-    report = UtilityReport(
-        validity=1 - len(broken) / len(schema.modelled),
-        marginals=marginals,
-        dependence=dependence,
-        prediction=prediction,
-        detection=detection_scores(real, held, ours, schema, seed=seed),
-        findings=(),
-        table_sha256=table_sha256,
-    )
-    return _with_findings(report, broken, target_unused=target is not None and not prediction)
 
 
-def _with_findings(
-    report: UtilityReport, broken: list[str], *, target_unused: bool
-) -> UtilityReport:
-    from dataclasses import replace
+def _measure(tables: Tables, seed: int) -> list[Section]:
+    import numpy as np
 
+    from benchmarks import dependence, detection, marginals, prediction
+
+    sections = [_form(tables)]
+    for number, part in enumerate((marginals, dependence, prediction, detection)):
+        # Each part has a stream of its own: adding one does not change the figures of another.
+        sections.append(part.measure(tables, rng=np.random.default_rng([seed, number])))
+    return sections
+
+
+def _form(tables: Tables) -> Section:
+    """Say what can be said without comparing anything."""
     found = []
-    if broken:
+    share = 1.0 - len(tables.violated) / len(tables.columns)
+    valid = Metric(name="validity", value=share, direction="higher", floor=1.0)
+    if tables.violated:
+        # The one finding that blocks: it depends on the released table and the schema alone, so
+        # that a refusal tells nothing about the real rows.
         found.append(
             Finding(
-                code="DPS310",
-                severity="failure",
-                message=f"rows do not fit the schema in: {', '.join(broken)}.",
+                "DPS310",
+                Severity.ERROR,
+                f"the synthetic table does not fit the schema in {', '.join(tables.violated)}.",
             )
         )
-    if target_unused:
+    small = [
+        name for name in ("synthetic", "fit", "holdout") if len(getattr(tables, name)) < MIN_ROWS
+    ]
+    if small:
         found.append(
             Finding(
-                code="DPS311",
-                severity="note",
-                message="the target has a single class in the holdout: nothing to predict.",
+                "DPS317",
+                Severity.INFO,
+                f"too few rows to say much ({', '.join(small)}): compare with the floors.",
             )
         )
-    if report.dependence.spurious > report.dependence.floor_spurious + _FAR_ABOVE_FLOOR:
-        found.append(
-            Finding(
-                code="DPS312",
-                severity="warning",
-                message="the table shows dependence that the real rows do not have.",
-            )
-        )
-    for marginal in report.marginals[:1]:
-        if marginal.largest > marginal.floor + 3 * _FAR_ABOVE_FLOOR:
-            (name,), _ = marginal.worst[0]
-            found.append(
-                Finding(
-                    code="DPS313",
-                    severity="warning",
-                    message=f"the one-way distribution of {name!r} is far off.",
-                )
-            )
-    return replace(report, findings=tuple(found))
+    return Section(metrics=(valid,), findings=tuple(found))
 
 
-def _frame(source: Source) -> pd.DataFrame:
-    if isinstance(source, pd.DataFrame):
-        return source
-    return source.to_pandas() if hasattr(source, "to_pandas") else read_frame(source)  # type: ignore[union-attr, arg-type]
+def _digest(source: Source) -> str | None:
+    import os
+
+    from dpsynth.evidence import table_sha256
+
+    return table_sha256(source) if isinstance(source, str | os.PathLike) else None

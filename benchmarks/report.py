@@ -1,116 +1,316 @@
-"""The utility report: figures with their floors, as text, frame, JSON and evidence."""
+"""The utility report: metrics with their yard-sticks, for a terminal, a frame or a gate."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from typing import Any
+import math
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
-import pandas as pd
-
-from benchmarks.dependence import DependenceError
-from benchmarks.detection import DetectionScore
-from benchmarks.marginals import MarginalError
-from benchmarks.prediction import PredictionScore
 from dpsynth.errors import UsageError
-from dpsynth.evidence import Evidence, Finding, Verdict
+from dpsynth.evidence import Evidence, Finding, Severity, Verdict
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMAT = "dpsynth.utility/1"
 BANNER = "computed from real rows: confidential, outside the ε guarantee"
 
-COLUMNS = ("metric", "value", "floor", "reference", "better", "ci_low", "ci_high", "n")
+Direction = Literal["lower", "higher"]
+
+_NUMBERS = ("value", "floor", "reference", "ci_low", "ci_high")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """One figure and what to compare it with.
+
+    Parameters
+    ----------
+    name : str
+        Stable, dotted: family, model or statistic, score.
+    value : float
+        The figure; NaN where it is not defined.
+    direction : {"lower", "higher"}
+        Which way is better.
+    floor : float, optional
+        What sampling alone would give a perfect table.
+    reference : float, optional
+        A landmark named in the family's documentation: independent columns for marginals and lost
+        dependence, training on real rows for prediction.
+    ci_low, ci_high : float, optional
+        Ends of a 95 % interval.
+    n : int, optional
+        Rows that the figure rests on (of the smaller side).
+    """
+
+    name: str
+    value: float
+    direction: Direction
+    floor: float | None = None
+    reference: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    n: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is known; figures that are not defined are left out."""
+        numbers = {name: _defined(getattr(self, name)) for name in _NUMBERS}
+        out = {name: number for name, number in numbers.items() if number is not None}
+        return {**out, "direction": self.direction, **({} if self.n is None else {"n": self.n})}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worst:
+    """A column, pair or triple of columns that does badly.
+
+    Parameters
+    ----------
+    columns : tuple of str
+        Names.
+    value : float
+        Its figure.
+    floor : float, optional
+        What sampling alone would give.
+    """
+
+    columns: tuple[str, ...]
+    value: float
+    floor: float | None = None
+
+    def __str__(self) -> str:
+        floor = "" if self.floor is None else f", floor {self.floor:.3f}"
+        return f"{' × '.join(self.columns)} ({self.value:.3f}{floor})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """What one family of measurements hands to the report."""
+
+    metrics: tuple[Metric, ...] = ()
+    worst: Mapping[str, tuple[Worst, ...]] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class UtilityReport:
     """What a synthetic table is still good for. Confidential.
 
     Parameters
     ----------
-    validity : float
-        Share of columns in which every row fits the schema.
-    marginals : tuple of MarginalError
-        One-, two- and three-way.
-    dependence : DependenceError
-        Associations of pairs.
-    prediction : tuple of PredictionScore
-        One per model class; empty without a usable target.
-    detection : tuple of DetectionScore
-        One per model class.
-    findings : tuple of Finding
-        Remarks.
+    schema_name, schema_sha256 : str
+        The schema on whose terms the tables were compared.
     table_sha256 : str or None
-        Digest of the table that was evaluated.
+        Digest of the released file.
+    seed : int
+        Seed of the evaluation.
+    created : str
+        ISO 8601 time with its offset.
+    metrics : tuple of Metric
+        All figures.
+    worst : mapping of str to tuple of Worst
+        Worst first: columns, pairs and triples by family, and the features that give the table
+        away.
+    findings : tuple of Finding
+        What a person should know.
+
+    Privacy
+    -------
+    Computed from real rows: not differentially private, however the table was made. It is stamped
+    so wherever it is shown; its ``repr`` carries no figure.
     """
 
-    validity: float
-    marginals: tuple[MarginalError, ...]
-    dependence: DependenceError
-    prediction: tuple[PredictionScore, ...]
-    detection: tuple[DetectionScore, ...]
-    findings: tuple[Finding, ...]
+    schema_name: str
+    schema_sha256: str
     table_sha256: str | None
+    seed: int
+    created: str
+    metrics: tuple[Metric, ...]
+    worst: Mapping[str, tuple[Worst, ...]]
+    findings: tuple[Finding, ...]
+
+    def __getitem__(self, name: str) -> Metric:
+        for metric in self.metrics:
+            if metric.name == name:
+                return metric
+        raise KeyError(name)
+
+    def __contains__(self, name: object) -> bool:
+        return any(metric.name == name for metric in self.metrics)
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the default gate says.
+
+        It blocks for a table that does not fit its schema, and for nothing else: a gate that acts
+        on figures computed from real rows is a channel out of them that the budget does not pay
+        for. Those figures go to a person (``review``).
+        """
+        severities = {finding.severity for finding in self.findings}
+        if Severity.ERROR in severities:
+            return Verdict.FAIL
+        if Severity.WARNING in severities:
+            return Verdict.REVIEW
+        if any(finding.code == "DPS317" for finding in self.findings):
+            return Verdict.INCONCLUSIVE
+        return Verdict.PASS
 
     def frame(self) -> pd.DataFrame:
-        """Return one row per metric."""
-        rows: list[tuple] = [("validity", self.validity, 1.0, None, "more", None, None, None)]
-        for m in self.marginals:
-            name = f"{m.order}-way TVD"
-            rows.append((name, m.mean, m.floor, None, "less", None, None, m.count))
-        d = self.dependence
-        rows.append(("dependence lost", d.lost, d.floor_lost, None, "less", None, None, None))
-        rows.append(
-            ("dependence invented", d.spurious, d.floor_spurious, None, "less", None, None, None)
-        )
-        for s in self.detection:
-            name = f"C2ST AUC, {s.model}"
-            rows.append((name, s.auc, s.floor, None, "near 0.5", s.low, s.high, None))
-        for p in self.prediction:
-            name = f"TSTR {p.measure}, {p.model}"
-            # The interval is that of the gap to the model trained on real rows.
-            low, high = p.real - p.gap_high, p.real - p.gap_low
-            rows.append((name, p.synthetic, p.dummy, p.real, "more", low, high, None))
-        return pd.DataFrame(rows, columns=pd.Index(COLUMNS))
+        """Return one row per metric.
 
-    def __str__(self) -> str:
-        lines = [
-            f"utility ({BANNER})",
-            f"{'metric':<28}{'value':>8}{'floor':>8}{'real':>8}  better",
-        ]
-        for row in self.frame().itertuples():
-            cells = [f"{v:8.3f}" if pd.notna(v) else " " * 8 for v in row[2:5]]
-            lines.append(f"{row.metric:<28}{''.join(cells)}  {row.better}")
-        for score in self.detection:
-            if score.features:
-                given = ", ".join(f"{name} ({loss:.3f})" for name, loss in score.features)
-                lines.append(f"what gives it away ({score.model}): {given}")
-        lines += [f"{f.severity} {f.code}: {f.message}" for f in self.findings]
-        return "\n".join(lines)
+        Returns
+        -------
+        DataFrame
+            Columns name, value, floor, reference, direction, ci_low, ci_high, n. NaN where
+            something is not defined.
+        """
+        import pandas as pd
+
+        names = ["name", "value", "floor", "reference", "direction", "ci_low", "ci_high", "n"]
+        rows = [[getattr(metric, name) for name in names] for metric in self.metrics]
+        frame = pd.DataFrame(rows, columns=pd.Index(names))
+        numbers = dict.fromkeys(_NUMBERS, "float64")
+        return frame.astype({**numbers, "n": "Int64"})
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the whole report as JSON."""
-        return {"banner": BANNER, **asdict(self)}
+        """Return the whole report as plain values for JSON."""
+        return {
+            "format": FORMAT,
+            "notice": BANNER,
+            "schema": {"name": self.schema_name, "sha256": self.schema_sha256},
+            "table_sha256": self.table_sha256,
+            "seed": self.seed,
+            "created": self.created,
+            "versions": _versions(),
+            "verdict": str(self.verdict),
+            **self._figures(),
+            "findings": [
+                {"code": f.code, "severity": str(f.severity), "message": f.message}
+                for f in self.findings
+            ],
+        }
 
     def evidence(self) -> Evidence:
-        """Return the report as evidence about the evaluated table.
+        """Return the report as evidence bound to the table.
 
         Raises
         ------
         UsageError
-            If the report was made without the digest of a table.
+            If no digest of the table was given.
         """
         if self.table_sha256 is None:
             raise UsageError(
-                "evidence needs the digest of the table.", fix="evaluate with table_sha256=..."
+                "the report is not bound to a file.",
+                fix="call evaluate with table_sha256=dpsynth.evidence.table_sha256(path).",
             )
-        failed = any(finding.severity == "failure" for finding in self.findings)
-        warned = any(finding.severity == "warning" for finding in self.findings)
-        verdict = Verdict.FAIL if failed else Verdict.REVIEW if warned else Verdict.PASS
         return Evidence(
             kind="utility",
             table_sha256=self.table_sha256,
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-            metrics={k: v for k, v in self.to_dict().items() if k not in ("findings",)},
-            verdict=verdict,
+            created=self.created,
+            metrics={
+                **self._figures(),
+                "notice": BANNER,
+                "seed": self.seed,
+                "schema_sha256": self.schema_sha256,
+                "versions": _versions(),
+            },
             findings=self.findings,
+            verdict=self.verdict,
             disclosure="internal",
         )
+
+    def _figures(self) -> dict[str, Any]:
+        return {
+            "metrics": {metric.name: metric.to_dict() for metric in self.metrics},
+            "worst": {
+                name: [
+                    {
+                        "columns": list(row.columns),
+                        "value": _defined(row.value),
+                        "floor": _defined(row.floor),
+                    }
+                    for row in rows
+                ]
+                for name, rows in self.worst.items()
+            },
+        }
+
+    def __repr__(self) -> str:
+        return f"UtilityReport({self.schema_name!r}, verdict={str(self.verdict)!r}, confidential)"
+
+    def __str__(self) -> str:
+        lines = [f"Utility of {self.schema_name!r}", f"  {BANNER}", ""]
+        lines.append(f"  {'':<38}{'synthetic':>10}{'floor':>9}{'landmark':>10}  {'95 % interval'}")
+        lines += [self._line(label, name) for label, name in _LINES if name in self]
+        if not any(name.startswith("tstr.") for name in (m.name for m in self.metrics)):
+            lines.append("  (prediction was not measured)")
+        lines += [
+            "",
+            "  floor: what sampling alone gives a perfect table. landmark: independent columns",
+            "  (marginals, lost dependence) or the same learner trained on the real rows.",
+        ]
+        for title, name in _WORST:
+            rows = self.worst.get(name, ())[:_SHOWN]
+            if rows:
+                lines += ["", f"  {title}", *(f"    {row}" for row in rows)]
+        lines.append("")
+        for finding in self.findings:
+            lines += textwrap.wrap(str(finding), 96, initial_indent="  ", subsequent_indent="    ")
+        lines.append(f"  verdict: {self.verdict}")
+        return "\n".join(lines)
+
+    def _line(self, label: str, name: str) -> str:
+        metric = self[name]
+        interval = ""
+        if _defined(metric.ci_low) is not None and _defined(metric.ci_high) is not None:
+            interval = f"[{metric.ci_low:.3f}, {metric.ci_high:.3f}]"
+        arrow = "↓" if metric.direction == "lower" else "↑"
+        return (
+            f"  {f'{label} {arrow}':<38}{_shown(metric.value):>10}{_shown(metric.floor):>9}"
+            f"{_shown(metric.reference):>10}  {interval}"
+        ).rstrip()
+
+
+_LINES = (
+    ("columns that fit the schema", "validity"),
+    ("1-way distance, mean", "tvd1.mean"),
+    ("1-way distance, worst column", "tvd1.max"),
+    ("2-way distance, mean", "tvd2.mean"),
+    ("2-way distance, 95th percentile", "tvd2.p95"),
+    ("3-way distance, mean", "tvd3.mean"),
+    ("dependence lost", "dependence.lost"),
+    ("dependence invented", "dependence.spurious"),
+    ("predicts the target, boosting (AUROC)", "tstr.boosting.auroc"),
+    ("predicts the target, linear (AUROC)", "tstr.linear.auroc"),
+    ("predicts the target, boosting (R²)", "tstr.boosting.r2"),
+    ("predicts the target, linear (R²)", "tstr.linear.r2"),
+    ("told from real rows, boosting (AUC)", "c2st.boosting.auc"),
+    ("told from real rows, linear (AUC)", "c2st.linear.auc"),
+)
+"""Lines of the printed table, in order; those that were not measured are left out."""
+
+_WORST = (
+    ("worst columns (1-way distance)", "tvd1"),
+    ("worst pairs (2-way distance)", "tvd2"),
+    ("what gives the table away (loss of AUC without it)", "c2st"),
+)
+
+
+_SHOWN = 3
+
+
+def _defined(number: float | None) -> float | None:
+    return None if number is None or not math.isfinite(number) else float(number)
+
+
+def _shown(number: float | None) -> str:
+    return "" if _defined(number) is None else f"{number:.3f}"
+
+
+def _versions() -> dict[str, str]:
+    from importlib import metadata
+
+    names = {item.metadata["Name"] for item in metadata.distributions()}
+    wanted = ("dpsynth", "numpy", "pandas", "scikit-learn", "scipy")
+    return {name: metadata.version(name) for name in wanted if name in names}

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 import dpsynth as dp
@@ -236,3 +237,87 @@ def test_violations_name_the_column(
 
 def test_schema_without_the_column_is_named() -> None:
     assert violations(patients_frame(2).drop(columns="age"), patients_schema()) == ["age"]
+
+
+ODD = {
+    "one row": lambda f: f.head(1),
+    "constant column": lambda f: f.assign(ward="a", age=44),
+    "all missing": lambda f: f.assign(age=None, ward=None, admitted=None, died=None),
+    "not a number": lambda f: f.assign(age="many", stay="-"),
+    "NaN and infinity": lambda f: f.assign(age=np.nan, stay=[np.inf, -np.inf, np.nan] * 20),
+    "beyond float64": lambda f: f.assign(age="9" * 400, stay="1e400"),
+    "no date": lambda f: f.assign(admitted="2020-13-45"),
+    "unseen level": lambda f: f.assign(ward="z", sex="?", died="perhaps"),
+    "1e5 levels": lambda f: f.loc[f.index.repeat(2000)].head(10**5).assign(ward=range(10**5)),
+}
+
+
+@pytest.mark.parametrize("how", ["frame", "csv"])
+@pytest.mark.parametrize("case", sorted(ODD))
+def test_no_value_is_refused(case: str, how: str, tmp_path: Path, schema: dp.Schema) -> None:
+    frame = ODD[case](patients_frame(60))
+    source: object = frame
+    if how == "csv":
+        source = tmp_path / "t.csv"
+        write_frame(frame, source)
+    preflight(source, schema)
+    table = load(source, schema, rng=rng())
+    assert table.n_rows == len(frame)
+    for column in schema.modelled:
+        values = table.values[column.name]
+        if column.is_numeric:
+            low, high = column.bounds
+            present = values[~np.isnan(values)]
+            assert ((present >= low) & (present <= high)).all()
+        else:
+            assert all(value is None or isinstance(value, str) for value in values)
+
+
+POOLS = {
+    "integer": ({"bounds": [0, 10]}, ["1", "18446744073709551615", "-1", "1e400", "x", "", "True"]),
+    "real": ({"bounds": [0, 1]}, ["0.1", "9007199254740993", "-9223372036854775808", "inf", "?"]),
+    "categorical": ({"categories": ["1", "2"]}, ["1", "1.0", " 2", "NA", "1e0", "True", ""]),
+    "boolean": ({}, ["True", "true", "1", "no", "", " false"]),
+}
+
+
+@pytest.mark.parametrize("kind", sorted(POOLS))
+def test_a_cell_is_read_alike_in_any_company(kind: str) -> None:
+    """Sensitivity rests on it: one row more must not change how the others are read."""
+    facts, pool = POOLS[kind]
+    alone = [one(kind, [cell], **facts)[0] for cell in pool]
+    for first, cell in enumerate(pool):
+        for second, other in enumerate(pool):
+            together = one(kind, [cell, other], **facts)
+            assert repr(together) == repr([alone[first], alone[second]]), (cell, other)
+
+
+@pytest.mark.parametrize("how", ["frame", "arrow", "parquet"])
+def test_typed_tables_without_rows_or_with_repeated_names(
+    how: str, tmp_path: Path, schema: dp.Schema
+) -> None:
+    empty = pa.Table.from_pandas(patients_frame(3)).slice(0, 0)
+    twice = pa.table([[1], [2]], names=["age", "age"])
+    for table, code in ((empty, "DPS255"), (twice, "DPS254")):
+        source: object = table
+        if how == "frame":
+            source = table.to_pandas() if table is empty else pd.DataFrame([[1, 2]])
+            if table is twice:
+                source.columns = ["age", "age"]
+        elif how == "parquet":
+            source = tmp_path / f"{code}.parquet"
+            pa.parquet.write_table(table, source)
+        with pytest.raises(DataError, match=code) as refusal:
+            preflight(source, schema)
+        assert refusal.value.exit_code == 3
+        assert refusal.value.fix
+
+
+def test_a_parquet_file_is_not_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    write_frame(patients_frame(3), path)
+    before = path.read_bytes()
+    with pytest.raises(IntegrityError, match="DPS601"):
+        write_frame(patients_frame(4), path)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["t.parquet"]

@@ -24,7 +24,7 @@ from dpsynth.codec import Codec, CodecSettings, codec_charges
 from dpsynth.counts import discover_levels, release_counts, selection_event
 from dpsynth.neural import dpsgd
 from dpsynth.neural.clipping import UnitClipper
-from dpsynth.neural.dpsgd import TrainingSettings, UnitRows, noisy_sum, poisson_sample
+from dpsynth.neural.dpsgd import TrainingSettings, UnitRows, noisy_sum
 from dpsynth.noise import NoiseSource
 from dpsynth.privacy import Mechanism, Plan, PoissonSampledGaussian, PrivacyUnit
 from dpsynth.table import Table, load
@@ -36,7 +36,7 @@ Make = Callable[[], NoiseSource]
 CPU = torch.device("cpu")
 
 
-# -- single mechanisms ------------------------------------------------------------------------------
+# -- single mechanisms -----------------------------------------------------------------------------
 
 
 def sum_release(
@@ -99,7 +99,8 @@ def network(dtype: torch.dtype = torch.float64, *, bias: bool = True) -> nn.Sequ
 
 def cubed(net: nn.Module, rows: Tensor) -> Tensor:
     """A row loss whose gradient has no bound."""
-    return net(rows).pow(3).sum(1) + rows.sum(1) * net(rows).sum(1)
+    out = net(rows)
+    return out.pow(3).sum(1) + rows.sum(1) * out.sum(1)
 
 
 def linear_loss(net: nn.Module, rows: Tensor) -> Tensor:
@@ -130,7 +131,7 @@ def clipped(
     return query
 
 
-# -- the whole DP-SGD loop --------------------------------------------------------------------------
+# -- the whole DP-SGD loop -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -160,6 +161,7 @@ def loop(
     sigma: float = 1.5,
     rows_per_unit: int = 1,
     make: Make = NoiseSource.from_entropy,
+    trainer: Callable[..., PoissonSampledGaussian] = dpsgd.train,
     **parts: Any,
 ) -> LoopRun:
     """Run ``train`` on rows without a gradient: what it releases is its noise.
@@ -201,17 +203,39 @@ def loop(
         released.append(applied * (probability * expected) / clip_norm)
 
     with exchanged(parts):
-        taken = dpsgd.train(
+        taken = trainer(
             net, row_loss, data, settings=settings, mechanism=planned, noise=make(),
             progress=progress,
         )  # fmt: skip
     return LoopRun(batches=batches, released=released, planned=planned, taken=taken)
 
 
+def taped_sums(tape: Tape, inner: Callable = noisy_sum) -> Callable:
+    """A release of a step that answers from the tape."""
+
+    def release(sums: list[Tensor], *, sigma: float, clip_norm: float, noise: NoiseSource) -> list:
+        return tape.answer(
+            torch.cat([part.flatten() for part in sums]).numpy(),
+            lambda: inner(sums, sigma=sigma, clip_norm=clip_norm, noise=noise),
+            sigma=sigma * clip_norm,
+        )
+
+    return release
+
+
 def train_run(
-    *, probability: float, sigma: float = 1.2, steps: int = 6, rows_per_unit: int, **parts: Any
+    *,
+    probability: float,
+    sigma: float = 1.2,
+    steps: int = 6,
+    rows_per_unit: int,
+    after: Callable[[list[Tensor]], list[Tensor]] = lambda released: released,
+    **parts: Any,
 ) -> Callable[[Sequence[Array], Tape], Mapping[str, object]]:
-    """``train`` on units of real features, with its releases on a tape."""
+    """``train`` on units of real features, with its releases on a tape.
+
+    ``after`` is what the loop does to a release before it divides by the expected batch size.
+    """
     settings = TrainingSettings(
         sampling_probability=probability, steps=steps, expected_units=5.0, learning_rate=0.1
     )
@@ -224,23 +248,12 @@ def train_run(
 
     def run(units: Sequence[Array], tape: Tape) -> Mapping[str, object]:
         net = network()
-        features = torch.from_numpy(np.concatenate(units))
-        inner = parts.get("noisy_sum", noisy_sum)
-
-        def taped(
-            sums: list[Tensor], *, sigma: float, clip_norm: float, noise: NoiseSource
-        ) -> list:
-            exact = torch.cat([part.flatten() for part in sums]).numpy()
-            return tape.answer(
-                exact,
-                lambda: inner(sums, sigma=sigma, clip_norm=clip_norm, noise=noise),
-                sigma=sigma * clip_norm,
-            )
-
+        features = torch.from_numpy(np.concatenate([*units, np.zeros((0, 5))]))
+        release = taped_sums(tape)
         lines: list[tuple[int, int]] = []
         codes = np.arange(len(features), dtype=np.int32)[:, None]
         index = np.repeat(np.arange(len(units)), [len(unit) for unit in units])
-        with exchanged({**parts, "noisy_sum": taped}):
+        with exchanged({**parts, "noisy_sum": lambda sums, **kw: after(release(sums, **kw))}):
             taken = dpsgd.train(
                 net,
                 lambda chosen: linear_loss(net, features[chosen[:, 0]]),
@@ -256,7 +269,7 @@ def train_run(
     return run
 
 
-# -- the codec and the table ------------------------------------------------------------------------
+# -- the codec and the table -----------------------------------------------------------------------
 
 SETTINGS = CodecSettings()
 

@@ -8,18 +8,21 @@ fail on wrong mechanisms is shown in ``tests/broken``.
 from __future__ import annotations
 
 from collections.abc import Callable
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
 
 import dpsynth as dp
+from dpsynth.codec import codec_charges
 from dpsynth.counts import histogram_event
 from dpsynth.errors import UsageError
+from dpsynth.neural.clipping import SLACK
 from dpsynth.neural.dpsgd import GRID, poisson_sample
-from dpsynth.neural.vae import DPVAE, VAESettings
+from dpsynth.neural.vae import DPVAE, TRAINING, VAESettings
 from dpsynth.noise import NoiseSource
-from dpsynth.privacy import PrivacyUnit
+from dpsynth.privacy import Plan, PlannedCharge, PrivacyUnit
 from privacy_audits.conformance import (
     Conformance,
     CoupledNoise,
@@ -42,8 +45,7 @@ from privacy_audits.conformance import (
 from tests.conftest import BUDGET, open_ledger, patients_schema
 from tests.privacy_audits import rigs
 
-DRAWS = 20_000
-QUERIES = {"zeros": np.zeros(DRAWS), "large": np.linspace(-1e4, 1e4, DRAWS).round()}
+QUERIES = {"zeros": np.zeros(10_000), "large": np.linspace(-1e4, 1e4, 10_000).round()}
 SOURCES = {"entropy": NoiseSource.from_entropy, "seeded": lambda: NoiseSource.seeded(4)}
 
 
@@ -52,7 +54,7 @@ def holds(*results: Conformance) -> None:
         assert result.passed, result
 
 
-# -- noise ------------------------------------------------------------------------------------------
+# -- noise -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("source", sorted(SOURCES))
@@ -84,7 +86,7 @@ def test_counts_of_selected_levels_carry_the_booked_noise() -> None:
     holds(noise_scale(rigs.selected_counts(), exact, sigma=rigs.SELECTION.sigma))
 
 
-# -- sensitivity ------------------------------------------------------------------------------------
+# -- sensitivity -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("loss", [rigs.cubed, rigs.linear_loss])
@@ -108,7 +110,28 @@ def test_the_clip_norm_is_reached() -> None:
     assert 0.99 < result.statistic <= 1.0
 
 
-@pytest.mark.parametrize("size", [1.0, 1e6, 1e12])
+def test_float32_sums_that_depend_on_the_batch_size_stay_inside_the_slack() -> None:
+    # Kernels differ between batch sizes; every unit here is clipped, so that each bit counts.
+    units = list(50 * np.random.default_rng(6).standard_normal((300, 1, 5)))
+    query = rigs.clipped(rows_per_unit=1, net=rigs.network(torch.float32), loss=rigs.cubed)
+    pairs = [(units[: n + 1], units[:n]) for n in (1, 2, 3, 7, 16, 31, 64, 127, 255, 299)]
+    result = sensitivity(query, pairs, bound=1.0)
+    assert 1 - SLACK - 1e-4 < result.statistic < 1 - SLACK / 2
+
+
+@pytest.mark.parametrize(
+    "size",
+    [
+        1.0,
+        1e6,
+        pytest.param(
+            1e12,
+            marks=pytest.mark.xfail(
+                strict=True, reason="norms of cancelling rows are lost to rounding (pitfalls.md)"
+            ),
+        ),
+    ],
+)
 def test_rows_of_a_unit_that_cancel_move_the_sum_by_at_most_the_clip_norm(size: float) -> None:
     units = cancelling_units(np.random.default_rng(2), columns=5, size=size, count=60)
     # A single layer without bias: nothing but the cancelling part adds to the norm.
@@ -116,6 +139,19 @@ def test_rows_of_a_unit_that_cancel_move_the_sum_by_at_most_the_clip_norm(size: 
     query = rigs.clipped(rows_per_unit=2, net=net)
     pairs = [([unit], []) for unit in units]
     holds(sensitivity(lambda table: query(table) if table else np.zeros(5), pairs, bound=1.0))
+
+
+@pytest.mark.xfail(strict=True, reason="squares of tiny float32 numbers underflow (pitfalls.md)")
+def test_tiny_gradients_of_huge_activations_are_clipped_too() -> None:
+    unit = np.full((1, 4), 5e18)
+    query = rigs.clipped(
+        rows_per_unit=1,
+        clip_norm=1e-3,
+        net=torch.nn.Linear(4, 64, bias=False),
+        loss=lambda net, rows: 2e-23 * net(rows).sum(1),
+    )
+    holds(sensitivity(lambda rows: query([rows]) if rows.size else np.zeros(256),
+                      [(unit, unit[:0])], bound=1e-3))  # fmt: skip
 
 
 @pytest.mark.parametrize(("rows", "awkward_rows"), [(1, 1), (3, 1), (3, 3), (3, 9)])
@@ -129,7 +165,7 @@ def test_one_unit_moves_the_loaded_table_by_at_most_its_rows(rows: int, awkward_
     assert result.statistic == min(rows, awkward_rows) / rows
 
 
-# -- sampling ---------------------------------------------------------------------------------------
+# -- sampling --------------------------------------------------------------------------------------
 
 
 def test_the_sampler_is_poisson() -> None:
@@ -148,7 +184,7 @@ def test_the_loop_draws_poisson_samples_of_units(rows: int) -> None:
     holds(*poisson_sampler(lambda: next(batches), units=500, probability=0.05, rounds=200))
 
 
-# -- the loop ---------------------------------------------------------------------------------------
+# -- the loop --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("units", [3, 400])
@@ -179,26 +215,20 @@ def test_all_steps_together_move_by_what_the_event_says() -> None:
     units = difficult_units(np.random.default_rng(3), rows=4, columns=5)
     run = rigs.train_run(probability=1.0, sigma=1.2, steps=6, rows_per_unit=4)
     moved = [
-        transcript_sensitivity(
-            run, units, [*units[:i], *units[i + 1 :]], bound=np.sqrt(6) / 1.2
-        )
+        transcript_sensitivity(run, units, [*units[:i], *units[i + 1 :]], bound=np.sqrt(6) / 1.2)
         for i in range(len(units))
     ]
     holds(*moved)
     assert max(result.statistic for result in moved) > 0.99
 
 
-# -- counts and codec -------------------------------------------------------------------------------
+# -- counts and codec ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "newcomer", [["x"], ["x"] * 4, ["x", "y", "z", "w"], ["x", "x", "x", "y"]]
-)
+@pytest.mark.parametrize("newcomer", [["x"], ["x"] * 4, ["x", "y", "z", "w"], ["x", "x", "x", "y"]])
 def test_a_level_of_one_unit_is_hardly_ever_shown(newcomer: list[str]) -> None:
     holds(
-        selection_failure(
-            rigs.select(), ["common"] * 50, newcomer, failure_delta=0.05, rounds=300
-        )
+        selection_failure(rigs.select(), ["common"] * 50, newcomer, failure_delta=0.05, rounds=300)
     )
 
 
@@ -237,31 +267,21 @@ def test_replacing_a_unit_is_what_replace_one_declares(unit_schema: dp.Schema) -
     assert result.statistic == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize("rows", [3, 9])
-def test_a_whole_fit_tells_nothing_but_its_releases(unit_schema: dp.Schema, rows: int) -> None:
+def test_a_whole_fit_tells_nothing_but_its_releases(unit_schema: dp.Schema) -> None:
+    settings = VAESettings(steps=8, hidden=8, latent=3, sampling_probability=0.2)
+    plan = cheap_plan(unit_schema, settings)
+
     def run(frame: object, tape: Tape) -> dict[str, object]:
-        noise = CoupledNoise(seed=2)
-        model = DPVAE(
-            unit_schema,
-            settings=VAESettings(steps=8, hidden=8, latent=3, sampling_probability=0.2),
-        )
-        inner = rigs.noisy_sum
-
-        def taped(sums: list, *, sigma: float, clip_norm: float, noise: NoiseSource) -> list:
-            exact = np.concatenate([part.flatten().numpy() for part in sums])
-            return tape.answer(
-                exact,
-                lambda: inner(sums, sigma=sigma, clip_norm=clip_norm, noise=noise),
-                sigma=sigma * clip_norm,
-            )
-
-        with rigs.taped_codec(tape), rigs.exchanged({"noisy_sum": taped}):
+        model = DPVAE(unit_schema, settings=settings)
+        parts = {"noisy_sum": rigs.taped_sums(tape)}
+        given = mock.patch.object(DPVAE, "plan", return_value=plan)
+        with rigs.taped_codec(tape), rigs.exchanged(parts), given:
             model.fit(
                 frame,  # type: ignore[arg-type]
                 budget=BUDGET,
                 ledger=open_ledger(unit_schema),
                 dataset="patients",
-                noise=noise,
+                noise=CoupledNoise(seed=2),
             )
         return {
             "plan": model.plan_.spec(),
@@ -271,10 +291,24 @@ def test_a_whole_fit_tells_nothing_but_its_releases(unit_schema: dp.Schema, rows
             "repr": repr(model),
         }
 
-    holds(replay(run, *rigs.one_more_patient(rows)))
+    holds(replay(run, *rigs.one_more_patient(9)))
 
 
-# -- the checks themselves --------------------------------------------------------------------------
+def cheap_plan(schema: dp.Schema, settings: VAESettings) -> Plan:
+    """What a fit would plan, with noise that is not calibrated: that takes seconds."""
+    training = settings.training(80).event(noise_multiplier=4.0, unit=schema.unit)
+    counts = codec_charges(schema, rigs.SETTINGS, sigma=40.0, failure_delta=1e-6)
+    return Plan(
+        method=DPVAE.method,
+        unit=schema.unit,
+        budget=BUDGET,
+        charges=(*counts, PlannedCharge(step=TRAINING, mechanism=training)),
+        parameters={"expected_units": 80},
+        schema_sha256=schema.digest(),
+    )
+
+
+# -- the checks themselves -------------------------------------------------------------------------
 
 
 def test_checks_without_power_are_refused() -> None:
@@ -295,13 +329,11 @@ def test_p_values_are_uniform_for_the_right_mechanism() -> None:
     def sample() -> np.ndarray:
         return np.flatnonzero(rng.random(300) < 0.1)
 
-    runs = 400
+    runs = 200
     p_values = {"scale": [], "law": [], "independence": [], "inclusions": [], "sizes": []}
     for _ in range(runs):
         p_values["scale"].append(noise_scale(release, np.zeros(500), sigma=1.0).p_value)
-        p_values["law"].append(
-            noise_law(release, np.zeros(500), sigma=1.0, integer=False).p_value
-        )
+        p_values["law"].append(noise_law(release, np.zeros(500), sigma=1.0, integer=False).p_value)
         p_values["independence"].append(noise_independence(release, np.zeros(500)).p_value)
         inclusions, sizes, _ = poisson_sampler(sample, units=300, probability=0.1, rounds=60)
         p_values["inclusions"].append(inclusions.p_value)

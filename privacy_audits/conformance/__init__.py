@@ -1,0 +1,67 @@
+"""Exact tests that code is the mechanism that it says it is.
+
+Each check states a null hypothesis about the implementation whose sampling distribution is known,
+so that one run of seconds is far stronger than thousands of membership attacks: a noise scale that
+is a tenth too small is certain to be seen in 20,000 draws.
+
+=========================  ========================================================================
+check                      what it sees
+=========================  ========================================================================
+noise_scale, noise_law     wrong or data-dependent noise, truncated noise, cells without noise
+noise_grid                 low-order bits that depend on the data
+noise_independence         fixed seeds, noise that is used twice
+sensitivity                missing or wrong clipping, values that are not finite, rows that mix
+poisson_sampler            shuffled or fixed batches, a wrong rate
+selection_failure          partition selection without its threshold
+event_equality             a mechanism that runs and another one that was booked
+noise_in_every_step        noise left out, for example where a batch is empty
+replay                     whatever reaches the output by another way than the releases
+transcript_sensitivity     a whole data path that moves by more than its events say
+=========================  ========================================================================
+
+References
+----------
+Annamalai et al., "Re:cord-play" (replaying recorded releases on a neighbouring table).
+Canonne, Kamath, Steinke, arXiv 2004.00010 (discrete Gaussian).
+"""
+
+from __future__ import annotations
+
+from privacy_audits.conformance.event import event_equality, noise_in_every_step
+from privacy_audits.conformance.noise_scale import (
+    noise_grid,
+    noise_independence,
+    noise_law,
+    noise_scale,
+)
+from privacy_audits.conformance.replay import CoupledNoise, Tape, replay, transcript_sensitivity
+from privacy_audits.conformance.result import ALPHA, Conformance
+from privacy_audits.conformance.sampler import poisson_sampler
+from privacy_audits.conformance.selection import selection_failure
+from privacy_audits.conformance.sensitivity import (
+    cancelling_units,
+    difficult_units,
+    removals,
+    sensitivity,
+)
+
+__all__ = [
+    "ALPHA",
+    "Conformance",
+    "CoupledNoise",
+    "Tape",
+    "cancelling_units",
+    "difficult_units",
+    "event_equality",
+    "noise_grid",
+    "noise_in_every_step",
+    "noise_independence",
+    "noise_law",
+    "noise_scale",
+    "poisson_sampler",
+    "removals",
+    "replay",
+    "selection_failure",
+    "sensitivity",
+    "transcript_sensitivity",
+]

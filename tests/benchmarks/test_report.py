@@ -1,0 +1,138 @@
+"""The report as table, text, JSON and evidence."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks.report import BANNER, Metric, UtilityReport, Worst
+from dpsynth.errors import UsageError
+from dpsynth.evidence import Evidence, Finding, Severity, Verdict
+
+
+def report(**changes: Any) -> UtilityReport:
+    fields: dict[str, Any] = {
+        "schema_name": "people",
+        "schema_sha256": "b" * 64,
+        "table_sha256": "a" * 64,
+        "seed": 3,
+        "created": "2026-11-23T12:00:00+00:00",
+        "metrics": (
+            Metric(name="tvd1.mean", value=0.125, floor=0.0625, direction="lower", n=4321),
+            Metric(
+                name="tstr.boosting.auroc",
+                value=0.75,
+                reference=0.875,
+                direction="higher",
+                ci_low=0.7,
+                ci_high=0.8,
+            ),
+            Metric(name="tstr.boosting.r2", value=float("nan"), direction="higher"),
+        ),
+        "worst": {"tvd1": (Worst(columns=("age",), value=0.5, floor=0.1),)},
+        "findings": (Finding("DPS311", Severity.WARNING, "a column is far off."),),
+    }
+    return UtilityReport(**{**fields, **changes})
+
+
+def test_the_frame_has_one_row_per_metric() -> None:
+    frame = report().frame()
+    assert list(frame.columns) == [
+        "name",
+        "value",
+        "floor",
+        "reference",
+        "direction",
+        "ci_low",
+        "ci_high",
+        "n",
+    ]
+    assert frame["name"].tolist() == [metric.name for metric in report().metrics]
+    assert frame.loc[0, ["value", "floor", "n"]].tolist() == [0.125, 0.0625, 4321]
+    assert frame.loc[0, ["reference", "ci_low"]].isna().all()
+    assert np.isnan(frame.loc[2, "value"])
+    assert str(frame["reference"].dtype) == "float64"
+    assert pd.isna(frame.loc[1, "n"])
+
+
+def test_the_text_is_stamped_short_and_shows_no_count() -> None:
+    text = str(report())
+    assert BANNER in text.splitlines()[1]
+    assert max(map(len, text.splitlines())) <= 100
+    assert "4321" not in text
+    assert "nan" not in text
+    line = next(line for line in text.splitlines() if "boosting (AUROC)" in line)
+    assert line.split()[-4:] == ["0.750", "0.875", "[0.700,", "0.800]"]
+    assert "age (0.500, floor 0.100)" in text
+    assert "DPS311 a column is far off." in text
+    assert "verdict: review" in text
+    assert "prediction was not measured" not in text
+    assert "prediction was not measured" in str(report(metrics=report().metrics[:1]))
+
+
+def test_repr_shows_no_figure() -> None:
+    assert "0.125" not in repr(report())
+    assert "confidential" in repr(report())
+
+
+def test_json_is_strict_and_complete() -> None:
+    document = json.loads(json.dumps(report().to_dict(), allow_nan=False))
+    assert document["notice"] == BANNER
+    assert document["metrics"]["tvd1.mean"] == {
+        "value": 0.125,
+        "floor": 0.0625,
+        "direction": "lower",
+        "n": 4321,
+    }
+    assert "value" not in document["metrics"]["tstr.boosting.r2"]
+    assert document["worst"]["tvd1"] == [{"columns": ["age"], "value": 0.5, "floor": 0.1}]
+    assert document["verdict"] == "review"
+    assert document["versions"]["numpy"]
+
+
+def test_evidence_is_internal_bound_and_readable() -> None:
+    evidence = report().evidence()
+    assert (evidence.kind, evidence.disclosure) == ("utility", "internal")
+    assert evidence.table_sha256 == "a" * 64
+    assert evidence.verdict is Verdict.REVIEW
+    assert evidence.findings == report().findings
+    assert evidence.metrics["metrics"]["tvd1.mean"]["value"] == 0.125
+    assert Evidence.from_json(evidence.to_json()) == evidence
+    with pytest.raises(UsageError, match="not bound"):
+        report(table_sha256=None).evidence()
+
+
+@pytest.mark.parametrize(
+    ("findings", "verdict"),
+    [
+        ((), Verdict.PASS),
+        ([("DPS319", "info")], Verdict.PASS),
+        ([("DPS317", "info")], Verdict.INCONCLUSIVE),
+        ([("DPS317", "info"), ("DPS311", "warning")], Verdict.REVIEW),
+        ([("DPS311", "warning"), ("DPS310", "error")], Verdict.FAIL),
+    ],
+)
+def test_the_worst_finding_decides(findings: Any, verdict: Verdict) -> None:
+    found = tuple(Finding(code, Severity(severity), "m.") for code, severity in findings)
+    assert report(findings=found).verdict is verdict
+
+
+def test_metrics_are_found_by_name() -> None:
+    assert report()["tvd1.mean"].value == 0.125
+    assert "tvd1.mean" in report()
+    assert "tvd9.mean" not in report()
+    with pytest.raises(KeyError):
+        report()["tvd9.mean"]
+
+
+def test_reports_travel_between_processes() -> None:
+    assert pickle.loads(pickle.dumps(report(metrics=report().metrics[:2]))) == report(
+        metrics=report().metrics[:2]
+    )
+    assert replace(report(), seed=4).seed == 4
