@@ -131,8 +131,8 @@ def conform_tables(synthetic: Source, fit: Source, holdout: Source, schema: Sche
     }
     units = {
         "synthetic": np.arange(len(released), dtype=np.int64),
-        "fit": unit_codes(fit, schema),
-        "holdout": unit_codes(holdout, schema),
+        "fit": _units(fit, schema),
+        "holdout": _units(holdout, schema),
     }
     outside = _outside(released, values["synthetic"], bare)
     cut = [
@@ -180,6 +180,12 @@ def quantile_edges(values: FloatArray, bins: int = BINS) -> FloatArray:
         heavy = cuts[times > 1]
         cuts = cuts[(cuts > present[0]) & (cuts < present[-1])]
     return np.unique(np.concatenate([cuts, heavy, np.nextafter(heavy, np.inf)]))
+
+
+def _units(source: Source, schema: Schema) -> npt.NDArray[np.int64]:
+    """Return the unit of every row; rows that name none stand together."""
+    codes = unit_codes(source, schema)
+    return np.where(codes < 0, codes.max(initial=0) + 1, codes)
 
 
 def _read(role: str, source: Source) -> pd.DataFrame:

@@ -38,14 +38,15 @@ def measure(*, batch: int, rounds: int, rows_per_unit: int = 1) -> dict[str, flo
         Rows of every unit.
     """
     device = best_device()
-    generator = torch.Generator(device=device).manual_seed(0)
-    network = VAENetwork(Blocks(ADULT_BLOCKS), VAESettings(), generator).to(device)
-    rows = [
-        torch.randint(0, k, (batch * rows_per_unit,), generator=generator, device=device)
-        for k in ADULT_BLOCKS
-    ]
-    codes = torch.stack(rows, dim=1)
+    generator = torch.Generator().manual_seed(0)
     noise = NoiseSource.from_entropy()
+    network = VAENetwork(Blocks(ADULT_BLOCKS), VAESettings(), generator=generator, noise=noise).to(
+        device
+    )
+    rows = [
+        torch.randint(0, k, (batch * rows_per_unit,), generator=generator) for k in ADULT_BLOCKS
+    ]
+    codes = torch.stack(rows, dim=1).to(device)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
 
     def plain() -> None:

@@ -6,14 +6,14 @@ released, and must not be published. Even so it names columns and rounded shares
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from dpsynth.files import Source, read_columns
 from dpsynth.schema import Column, Schema
-from dpsynth.table import NULLS, conform, preflight
+from dpsynth.table import NULLS, conform, preflight, unit_codes
 
 BANNER = "computed from real rows: not differentially private, do not publish"
 
@@ -44,7 +44,7 @@ class Observation:
         return f"{self.severity}: {where}{self.what} Fix: {self.fix}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Diagnosis:
     """Everything that was found; confidential."""
 
@@ -69,6 +69,9 @@ class Diagnosis:
         lines = [BANNER, *map(str, self.observations)]
         return "\n".join(lines if self.observations else [*lines, "the table fits the schema"])
 
+    # However it is shown, the banner comes first.
+    __repr__ = __str__
+
 
 def diagnose(source: Source, schema: Schema) -> Diagnosis:
     """Compare a table with a schema, value by value.
@@ -91,7 +94,12 @@ def diagnose(source: Source, schema: Schema) -> Diagnosis:
     """
     preflight(source, schema)
     frame = read_columns(source, [column.name for column in schema.columns])
-    values = conform(source, schema)
+    # Before bounds are applied: what lies outside them is to be seen here.
+    unbounded = replace(
+        schema,
+        columns=tuple(replace(c, bounds=None) if c.is_numeric else c for c in schema.columns),
+    )
+    values = conform(source, unbounded)
     found: list[Observation] = []
     if len(frame) == 1:
         found.append(
@@ -100,7 +108,7 @@ def diagnose(source: Source, schema: Schema) -> Diagnosis:
     for column in schema.modelled:
         found += _look_at(column, frame[column.name], values[column.name])
     if schema.unit.column is not None:
-        found += _look_at_units(schema, frame[schema.unit.column])
+        found += _look_at_units(schema, unit_codes(source, schema))
     return Diagnosis(observations=tuple(found))
 
 
@@ -115,7 +123,8 @@ def _note(column: str | None, what: str, fix: str) -> Observation:
 def _look_at(column: Column, raw: pd.Series, values: np.ndarray) -> list[Observation]:
     name, found = column.name, []
     text = raw.astype(object).map(str, na_action="ignore")
-    stated_null = raw.isna().to_numpy() | text.isin(NULLS).to_numpy(dtype=bool)
+    nulls = NULLS.difference(column.levels) if column.is_discrete else NULLS
+    stated_null = raw.isna().to_numpy() | text.isin(nulls).to_numpy(dtype=bool)
     null = pd.isna(pd.Series(values, dtype=object)).to_numpy()
     if null.all():
         return [_problem(name, "all values are missing or unreadable.", "leave the column out.")]
@@ -128,15 +137,14 @@ def _look_at(column: Column, raw: pd.Series, values: np.ndarray) -> list[Observa
         )
     unreadable = null & ~stated_null
     if column.is_numeric and unreadable.any():
-        what = f"{_share(unreadable)} of the values are no {column.kind}, infinite or outside."
+        what = f"{_share(unreadable)} of the values are no {column.kind}, or infinite."
         found.append(_problem(name, what, "clean them; a fit takes them as missing."))
     if column.is_numeric and isinstance(column.bounds, tuple):
-        numbers = pd.to_numeric(raw, errors="coerce") if column.unit is None else None
-        if numbers is not None:
-            outside = ((numbers < column.bounds[0]) | (numbers > column.bounds[1])).to_numpy()
-            if outside.any():
-                what = f"{_share(outside)} of the values lie outside the bounds."
-                found.append(_note(name, what, f"a fit will apply outside = {column.outside!r}."))
+        low, high = float(column.bounds[0]), float(column.bounds[1])
+        outside = (values < low) | (values > high)
+        if outside.any():
+            what = f"{_share(outside)} of the values lie outside the bounds."
+            found.append(_note(name, what, f"a fit will apply outside = {column.outside!r}."))
     if column.is_discrete and column.categories != "discover":
         unlisted = ~present.isin(column.levels)
         if unlisted.any():
@@ -154,18 +162,18 @@ def _look_at(column: Column, raw: pd.Series, values: np.ndarray) -> list[Observa
     return found
 
 
-def _look_at_units(schema: Schema, keys: pd.Series) -> list[Observation]:
-    per_unit = keys.groupby(keys).size()
+def _look_at_units(schema: Schema, units: np.ndarray) -> list[Observation]:
+    found = []
+    if (units < 0).any():
+        what = f"{_share(units < 0)} of the rows name no unit."
+        found.append(_note(schema.unit.column, what, "name one; a fit drops these rows."))
+    per_unit = np.bincount(units[units >= 0])
     if len(per_unit) and per_unit.max() > schema.unit.max_rows:
-        share = _share((per_unit > schema.unit.max_rows).to_numpy())
-        return [
-            _note(
-                schema.unit.column,
-                f"{share} of the units have more than max_rows = {schema.unit.max_rows} rows.",
-                "a fit keeps max_rows of them at random; raise max_rows to keep more.",
-            )
-        ]
-    return []
+        share = _share(per_unit > schema.unit.max_rows)
+        what = f"{share} of the units have more than max_rows = {schema.unit.max_rows} rows."
+        fix = "a fit keeps max_rows of them at random; raise max_rows to keep more."
+        found.append(_note(schema.unit.column, what, fix))
+    return found
 
 
 def _share(flags: np.ndarray) -> str:

@@ -23,17 +23,35 @@ from dpsynth.errors import DataError, IntegrityError, UsageError
 Source = str | os.PathLike[str] | pd.DataFrame | pa.Table
 
 _CHUNK = 1 << 20
+
+# Arrow's default turns a column of integers or booleans that has a null into floats or objects:
+# one row would change how all others are read, and 64-bit keys above 2**53 would run together.
+_EXACT: dict[pa.DataType, Any] = {
+    pa.bool_(): pd.BooleanDtype(),
+    pa.int8(): pd.Int8Dtype(),
+    pa.int16(): pd.Int16Dtype(),
+    pa.int32(): pd.Int32Dtype(),
+    pa.int64(): pd.Int64Dtype(),
+    pa.uint8(): pd.UInt8Dtype(),
+    pa.uint16(): pd.UInt16Dtype(),
+    pa.uint32(): pd.UInt32Dtype(),
+    pa.uint64(): pd.UInt64Dtype(),
+}
 _SUFFIXES = (".csv", ".parquet")
 
 
 def refuse_existing(path: Path) -> None:
     """Raise if a file would be overwritten."""
     if path.exists():
-        raise IntegrityError(
-            f"{str(path)!r} exists and is not overwritten.",
-            code="DPS601",
-            fix="choose another name or move the old one away.",
-        )
+        raise _exists(path)
+
+
+def _exists(path: Path) -> IntegrityError:
+    return IntegrityError(
+        f"{str(path)!r} exists and is not overwritten.",
+        code="DPS601",
+        fix="choose another name or move the old one away.",
+    )
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -62,7 +80,7 @@ def write_bytes(path: Path, content: bytes) -> None:
         # A hard link fails where the name was taken meanwhile; a rename would replace it.
         os.link(scratch, path)
     except FileExistsError:
-        refuse_existing(path)
+        raise _exists(path) from None
     finally:
         os.unlink(scratch)
 
@@ -70,12 +88,19 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_frame(frame: pd.DataFrame, path: str | Path) -> None:
     """Write a table as .csv or .parquet; an existing file is not replaced."""
     path = Path(path)
-    if path.suffix == ".csv":
-        content = frame.to_csv(index=False, lineterminator="\n").encode("utf-8")
-    elif path.suffix == ".parquet":
-        content = frame.to_parquet(index=False)
-    else:
+    if path.suffix not in _SUFFIXES:
         raise UsageError(f"cannot write {path.suffix!r} files.", fix="end in .csv or .parquet.")
+    try:
+        if path.suffix == ".csv":
+            content = frame.to_csv(index=False, lineterminator="\n").encode("utf-8")
+        else:
+            content = frame.to_parquet(index=False)
+    except (pa.ArrowException, ValueError, TypeError):
+        raise DataError(
+            f"the table cannot be written as {path.suffix}: a column mixes types, or names repeat.",
+            code="DPS259",
+            fix="give every column one type and a name of its own.",
+        ) from None
     write_bytes(path, content)
 
 
@@ -150,15 +175,28 @@ def read_columns(source: Source, columns: Sequence[str]) -> pd.DataFrame:
         frame = source.copy(deep=False)
         frame.columns = [str(name) for name in frame.columns]
         return frame[list(columns)].reset_index(drop=True)
-    if _is_arrow(source):
-        return source.select(list(columns)).to_pandas()
-    path = _existing(source)
-    if path.suffix == ".parquet":
-        _parquet(path)
-        return pd.read_parquet(path, columns=list(columns))
+    try:
+        if _is_arrow(source):
+            return _to_pandas(source.select(list(columns)))
+        path = _existing(source)
+        if path.suffix == ".parquet":
+            return _to_pandas(_parquet(path).read(columns=list(columns)))
+    except (pa.ArrowException, OSError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(
+            "rows of the table cannot be decoded.",
+            code="DPS259",
+            fix="the file may be damaged: write it anew.",
+        ) from None
     batches = list(_csv_batches(path, columns))
     schema = pa.schema([(name, pa.string()) for name in columns])
     return pa.Table.from_batches(batches, schema=schema).to_pandas()
+
+
+def _to_pandas(table: pa.Table) -> pd.DataFrame:
+    # Without the pandas metadata: it would turn stored columns into an index.
+    return table.to_pandas(types_mapper=_EXACT.get, ignore_metadata=True)
 
 
 def read_frame(path: str | Path) -> pd.DataFrame:

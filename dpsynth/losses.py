@@ -9,6 +9,7 @@ with a closed form in the tests.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from functools import lru_cache
@@ -99,7 +100,14 @@ def _sampled(mechanism: PoissonSampledGaussian, orders: FloatArray) -> FloatArra
 
 @lru_cache(maxsize=256)
 def _sampled_add_remove(q: float, sigma: float, orders: tuple[float, ...]) -> FloatArray:
-    rdp = library_rdp._compute_rdp_poisson_subsampled_gaussian(q, sigma, np.array(orders))
+    # The library warns about fractional orders at which its series does not converge; it leaves
+    # them infinite, which is safe, and there are many other orders.
+    library_log = logging.getLogger("absl")
+    was_disabled, library_log.disabled = library_log.disabled, True
+    try:
+        rdp = library_rdp._compute_rdp_poisson_subsampled_gaussian(q, sigma, np.array(orders))
+    finally:
+        library_log.disabled = was_disabled
     return np.asarray(rdp, dtype=np.float64)
 
 

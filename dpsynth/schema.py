@@ -131,7 +131,8 @@ class Column:
     def levels(self) -> tuple[str, ...]:
         """Declared levels in canonical text, followed by the reserved one where there is one."""
         declared = self.categories if isinstance(self.categories, tuple) else ()
-        canonical = tuple(canonical_level(level, whole=self.whole_levels) for level in declared)
+        whole = self.whole_levels
+        canonical = tuple(canonical_level(level, whole=whole) for level in declared)
         if self.other is not None:
             return canonical
         reserved = "other"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -131,7 +132,7 @@ def _unit(value: object, problems: _Problems) -> PrivacyUnit:
     for key in sorted(set(entry) - {"id", "max_rows", "relation"}):
         problems.add(None, f"unknown key {key!r} in table.unit.", "use id, max_rows, relation.")
     relation = entry.get("relation", "add_remove")
-    if relation not in set(NeighbouringRelation):
+    if not isinstance(relation, str) or relation not in set(NeighbouringRelation):
         problems.add(None, "table.unit.relation is unknown.", "use add_remove or replace_one.")
         relation = "add_remove"
     try:
@@ -140,7 +141,7 @@ def _unit(value: object, problems: _Problems) -> PrivacyUnit:
             max_rows=entry.get("max_rows", 1),
             relation=NeighbouringRelation(relation),
         )
-    except (UsageError, TypeError, ValueError) as error:
+    except (UsageError, TypeError, ValueError, OverflowError) as error:
         what = error.message if isinstance(error, UsageError) else "table.unit is malformed."
         problems.add(None, what, "write unit = { id = COLUMN, max_rows = NUMBER }.")
         return PrivacyUnit()
@@ -152,7 +153,7 @@ def _column(name: str, entry: object, problems: _Problems) -> Column | None:
         problems.add(name, f"unknown key {key!r}.", f"use {', '.join(sorted(_COLUMN_KEYS))}.")
     kinds = ", ".join(Kind)
     kind = entry.get("kind")
-    if kind not in set(Kind):
+    if not isinstance(kind, str) or kind not in set(Kind):
         what = "kind is missing or left TODO." if kind in (None, TODO) else "unknown kind."
         problems.add(name, what, f"use one of {kinds}.")
         return None
@@ -162,10 +163,10 @@ def _column(name: str, entry: object, problems: _Problems) -> Column | None:
         problems.add(name, "source must be a text.", 'write source = "...".')
         source = None
     unit = entry.get("unit", "day" if kind == Kind.DATETIME else None)
-    if kind == Kind.DATETIME and unit not in SECONDS:
+    if kind == Kind.DATETIME and not (isinstance(unit, str) and unit in SECONDS):
         problems.add(name, "unknown unit of a datetime.", f"use one of {', '.join(SECONDS)}.")
         unit = "day"
-    return Column(
+    column = Column(
         name=name,
         kind=kind,
         source=source,
@@ -178,6 +179,9 @@ def _column(name: str, entry: object, problems: _Problems) -> Column | None:
         unit=unit,
         role=_choice(name, "role", entry.get("role"), ("target", "protected", None), problems),
     )
+    if column.other is None:
+        return column
+    return replace(column, other=canonical_level(column.other, whole=column.whole_levels))
 
 
 def _choice(
@@ -213,7 +217,11 @@ def _categories(name: str, kind: Kind, value: object, problems: _Problems) -> An
     if isinstance(value, list | tuple) and all(
         isinstance(v, str | int | float | bool) for v in value
     ):
-        return tuple(str(v).lower() if isinstance(v, bool) else str(v) for v in value)
+        levels = tuple(str(v).lower() if isinstance(v, bool) else str(v) for v in value)
+        if kind == Kind.BOOLEAN and {v.strip().lower() for v in levels} == {"false", "true"}:
+            # The spelling of Python and of R is the level that a cell is read as.
+            return tuple(v.strip().lower() for v in levels)
+        return levels
     problems.add(
         name,
         "categories are left TODO." if value == TODO else "categories must be a list.",
@@ -253,7 +261,10 @@ def _bounds(
 def _number(item: object) -> float | None:
     if isinstance(item, bool) or not isinstance(item, int | float):
         return None
-    return float(item)
+    try:
+        return float(item)
+    except OverflowError:
+        return math.inf
 
 
 def _stamp(item: object, unit: str) -> float | None:
@@ -354,7 +365,8 @@ def _check_discrete(column: Column, problems: _Problems) -> None:
         if column.other is not None:
             problems.add(name, "other does not go with discovered levels.", "remove it.")
         return
-    canonical = [canonical_level(level, whole=column.whole_levels) for level in categories]
+    whole = column.whole_levels
+    canonical = [canonical_level(level, whole=whole) for level in categories]
     if len(set(canonical)) < len(canonical):
         problems.add(name, "categories repeat a level.", "list every level once.")
     if len(categories) < 2:

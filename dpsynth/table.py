@@ -7,6 +7,7 @@ does not fit the schema follows the declared policy.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,6 +15,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from dpsynth.errors import DataError, UsageError
 from dpsynth.files import Source, check_form, column_types, read_columns, read_frame, write_frame
@@ -37,6 +39,8 @@ IntArray = npt.NDArray[np.int64]
 
 NULLS = frozenset({"", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "<NA>", "NaT"})
 """Texts that mean null, unless the column declares them as a level."""
+
+_FRACTION = re.compile(r"([T ]\d{2}:?\d{2}:?\d{2})[.,]\d+")
 
 _USABLE = {
     Kind.INTEGER: {"integer", "real", "boolean", "categorical", None},
@@ -143,11 +147,12 @@ def load(source: Source, schema: Schema, *, rng: np.random.Generator) -> Table:
     Privacy
     -------
     Of every unit at most ``max_rows`` rows are kept, chosen evenly at random. Rows without a unit
-    are taken as those of one unit: nothing says that they belong to several people.
+    are dropped: kept as one unit they would compete for its places, and the rows of a person who
+    leaves would be replaced by somebody else's, twice the change that is paid for.
     """
     frame = read_columns(source, [column.name for column in schema.columns])
     units = _units(frame, schema)
-    order = rng.permutation(len(frame))
+    order = rng.permutation(np.flatnonzero(units >= 0))
     kept = order[_first_rows(units[order], schema.unit.max_rows)]
     _, compact = np.unique(units[kept], return_inverse=True)
     frame = frame.iloc[kept]
@@ -163,7 +168,7 @@ def _units(frame: pd.DataFrame, schema: Schema) -> IntArray:
         return np.arange(len(frame), dtype=np.int64)
     keys = _text(frame[schema.unit.column]).str.strip()
     keys = keys.mask(keys.isin(NULLS))
-    return pd.factorize(keys, use_na_sentinel=False)[0].astype(np.int64)
+    return pd.factorize(keys)[0].astype(np.int64)  # -1 where there is no unit
 
 
 def _first_rows(units: IntArray, most: int) -> IntArray:
@@ -243,10 +248,15 @@ def split(
     One coin per unit, not an exact share: whether a unit is held out then depends on no other unit,
     so that adding one person changes one side by that person only.
     """
+    if not 0 <= holdout <= 1:
+        raise UsageError(f"holdout must lie in [0, 1], got {holdout}.")
     units = _units(frame, schema)
     coins = rng.random(int(units.max()) + 1 if len(units) else 0) < holdout
-    held = coins[units]
-    return frame[~held].reset_index(drop=True), frame[held].reset_index(drop=True)
+    known = units >= 0
+    held = np.zeros(len(units), dtype=bool)
+    held[known] = coins[units[known]]
+    fit, holdout_rows = frame[known & ~held], frame[known & held]
+    return fit.reset_index(drop=True), holdout_rows.reset_index(drop=True)
 
 
 def conform(source: Source, schema: Schema) -> dict[str, npt.NDArray]:
@@ -260,7 +270,7 @@ def conform(source: Source, schema: Schema) -> dict[str, npt.NDArray]:
 
 
 def unit_codes(source: Source, schema: Schema) -> IntArray:
-    """Return the privacy unit of every row as a number, in the order of the rows."""
+    """Return the privacy unit of every row as a number from 0; -1 where a row names none."""
     columns = [] if schema.unit.column is None else [schema.unit.column]
     frame = read_columns(source, columns or [schema.columns[0].name])
     return _units(frame, schema)
@@ -348,14 +358,19 @@ def _levels(series: pd.Series, column: Column) -> npt.NDArray[np.object_]:
     codes, different = pd.factorize(series, use_na_sentinel=True)
     text = _text(pd.Series(different, dtype=object))
     declared = set(column.levels) if column.categories != "discover" else set()
+    whole = column.whole_levels
     canonical: list[str | None] = []
     for value in text:
-        level = None if value is None else canonical_level(value, whole=column.whole_levels)
+        level = None if value is None else canonical_level(value, whole=whole)
         if level is not None and column.kind == Kind.BOOLEAN and level not in declared:
-            level = level.lower() if level.lower() in declared else level
+            level = _boolean(level) if _boolean(level) in declared else level
         canonical.append(None if level in NULLS and level not in declared else level)
     table = np.array([*canonical, None], dtype=object)
     return table[codes]
+
+
+def _boolean(text: str) -> str:
+    return {"1": "true", "0": "false"}.get(text, text.lower())
 
 
 def _numbers(series: pd.Series, column: Column) -> npt.NDArray[np.float64]:
@@ -363,13 +378,22 @@ def _numbers(series: pd.Series, column: Column) -> npt.NDArray[np.float64]:
         return _stamps(series, column)
     if not pd.api.types.is_numeric_dtype(series.dtype):
         series = _text(series).str.strip()
+    elif isinstance(series.dtype, pd.ArrowDtype) and pa.types.is_decimal(
+        series.dtype.pyarrow_dtype
+    ):
+        # to_numeric loses the nulls of Arrow decimals.
+        return series.astype("double[pyarrow]").to_numpy(dtype=np.float64, na_value=np.nan)
     numbers = pd.to_numeric(series, errors="coerce")
     return numbers.astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def _stamps(series: pd.Series, column: Column) -> npt.NDArray[np.float64]:
     if not pd.api.types.is_datetime64_any_dtype(series.dtype):
-        series = _text(series).str.strip()
+        # pandas parses all texts at the resolution of the finest: with fractions of a second one
+        # cell would decide which years the others may have. The finest unit is a second anyway.
+        # Words such as "today" would be read off the clock.
+        series = _text(series).str.strip().str.replace(_FRACTION, r"\1", regex=True)
+        series = series.where(series.str.match(r"\d", na=False).astype(bool))
         stamps = pd.to_datetime(series, errors="coerce", utc=True, format="ISO8601")
     else:
         stamps = pd.to_datetime(series, utc=True)

@@ -82,29 +82,39 @@ class VAENetwork(nn.Module):
     settings : VAESettings
         Sizes.
     generator : torch.Generator
-        Draws the initial weights and the latent noise.
+        Draws the initial weights.
+    noise : NoiseSource
+        Draws the latent noise. It is part of the mechanism: given the draws, another unit in a
+        batch would shift everybody's, so that they must be as secret as the sample itself.
     """
 
-    def __init__(self, blocks: Blocks, settings: VAESettings, generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        blocks: Blocks,
+        settings: VAESettings,
+        *,
+        generator: torch.Generator,
+        noise: NoiseSource,
+    ) -> None:
         super().__init__()
         self.blocks = blocks
-        self.generator = generator
+        self.noise = noise
         self.kl_weight = settings.kl_weight
         self.latent = settings.latent
         self.enter = _linear(blocks.width, settings.hidden)
         self.code = _linear(settings.hidden, 2 * settings.latent)
         self.expand = _linear(settings.latent, settings.hidden)
         self.leave = _linear(settings.hidden, blocks.width)
-        self._initialise()
+        self._initialise(generator)
 
     @torch.no_grad()
-    def _initialise(self) -> None:
+    def _initialise(self, generator: torch.Generator) -> None:
         for layer in (self.enter, self.code, self.expand):
             bound = (6.0 / (layer.in_features + layer.out_features)) ** 0.5
             # One entry per column of a one-hot row is set: the fan-in is the number of columns.
             if layer is self.enter:
                 bound = (3.0 / len(self.blocks.sizes)) ** 0.5
-            layer.weight.uniform_(-bound, bound, generator=self.generator)
+            layer.weight.uniform_(-bound, bound, generator=generator)
             layer.bias.zero_()
         self.leave.weight.zero_()
         self.leave.bias.zero_()
@@ -118,7 +128,9 @@ class VAENetwork(nn.Module):
         hidden = torch.relu(self.enter(self.blocks.one_hot(codes)))
         mean, log_variance = self.code(hidden).chunk(2, dim=1)
         log_variance = log_variance.clamp(-8.0, 8.0)
-        draws = torch.randn(mean.shape, generator=self.generator, device=mean.device)
+        draws = torch.from_numpy(
+            self.noise.generator.standard_normal(tuple(mean.shape), dtype=np.float32)
+        ).to(mean.device)
         latent = mean + draws * torch.exp(0.5 * log_variance)
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance).sum(1)
         fit = self.blocks.cross_entropy(self.decode(latent), codes)
@@ -187,9 +199,12 @@ class DPVAE(Synthesizer):
         progress: Progress | None,
     ) -> tuple[PlannedCharge, ...]:
         device = best_device()
-        generator = torch.Generator(device=device)
-        generator.manual_seed(noise.public_seed())
-        network = VAENetwork(Blocks(self._codec.sizes), self.settings, generator).to(device)
+        network = VAENetwork(
+            Blocks(self._codec.sizes),
+            self.settings,
+            generator=torch.Generator().manual_seed(noise.public_seed()),
+            noise=noise,
+        ).to(device)
         self._start_biases(network)
         mechanism = self.plan_.mechanism(TRAINING)
         assert isinstance(mechanism, PoissonSampledGaussian)

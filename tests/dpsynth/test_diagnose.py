@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import dpsynth as dp
 from dpsynth.diagnose import BANNER, diagnose
 from dpsynth.errors import DataError
 from tests.conftest import patients_frame, patients_schema
@@ -69,3 +70,33 @@ def test_everything_it_says_is_stamped() -> None:
 def test_form_is_refused_first() -> None:
     with pytest.raises(DataError, match="no rows"):
         diagnose(patients_frame(5).head(0), patients_schema())
+
+
+def test_dates_outside_and_keys_that_are_lists() -> None:
+    frame = patients_frame(30).astype({"patient": object})
+    frame["admitted"] = ["1990-01-01", "2021-01-01", "2022-01-01"] * 10
+    frame["patient"] = [[1], [1], [1]] * 10
+    said = str(diagnose(frame, patients_schema(id="patient", max_rows=3)))
+    assert "column 'admitted': about 33% of the values lie outside" in said
+    assert "max_rows = 3" in said
+
+
+def test_a_declared_level_is_no_null() -> None:
+    document = patients_schema().to_dict()
+    document["columns"]["ward"]["categories"] = ["a", "b", "c", "NA"]
+    frame = patients_frame(30)
+    frame.loc[3, "ward"] = "NA"
+    assert diagnose(frame, dp.Schema.from_dict(document)).ok
+
+
+def test_what_is_outside_is_said_once() -> None:
+    document = patients_schema().to_dict()
+    document["columns"]["age"]["outside"] = "null"
+    frame = patients_frame(30)
+    frame.loc[3, "age"] = 999
+    found = diagnose(frame, dp.Schema.from_dict(document)).observations
+    assert [(o.column, o.severity) for o in found] == [("age", "note")]
+
+
+def test_the_banner_comes_with_every_way_to_show_it() -> None:
+    assert repr(diagnose(patients_frame(30), patients_schema())).startswith(BANNER)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 import dpsynth as dp
 from dpsynth.diagnose import diagnose
 from dpsynth.errors import DPSynthError
-from dpsynth.table import load, preflight
+from dpsynth.table import load, preflight, write_frame
 from tests.conftest import BUDGET, open_ledger, patients_frame, patients_schema
 
 TEXT, NUMBER = "ZQXSENTINEL7", "987654321.125"
@@ -105,3 +106,28 @@ def test_a_whole_fit_shows_and_logs_no_value(
     shown = [caplog.text, captured.out, captured.err, repr(model), repr(model._codec)]
     assert not any(leaks(text) for text in shown)
     assert not leaks(model.sample(400).to_csv())
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_table_that_cannot_be_written_is_refused_without_a_cell(
+    suffix: str, tmp_path: Path
+) -> None:
+    cells = [1, TEXT] if suffix == ".parquet" else [f"{TEXT}\udc80"]
+    with pytest.raises(DPSynthError) as refusal:
+        write_frame(pd.DataFrame({"x": pd.Series(cells, dtype=object)}), tmp_path / f"t{suffix}")
+    assert not leaks(everything(refusal.value))
+    assert not list(tmp_path.iterdir())
+
+
+def test_rows_that_cannot_be_decoded_are_refused_without_a_cell() -> None:
+    day = pa.array([2**31 - 1], type=pa.int32()).cast(pa.date32())
+    schema = dp.Schema.from_dict(
+        {
+            "table": {"name": "t"},
+            "columns": {"x": {"kind": "datetime", "bounds": ["2000-01-01", "2030-01-01"],
+                              "source": "s"}},
+        }
+    )  # fmt: skip
+    with pytest.raises(DPSynthError) as refusal:
+        load(pa.table({"x": day}), schema, rng=np.random.default_rng(0))
+    assert "5881580" not in everything(refusal.value)

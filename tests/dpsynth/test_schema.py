@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -125,7 +126,7 @@ REFUSED = [
     ('["F", "M", "X"]', '["X"]', "sex", "fewer than two"),
     ('["F", "M", "X"]', '"TODO"', "sex", "TODO"),
     ('other = "X"', 'other = "Y"', "sex", "other"),
-    ('categories = "discover"\nsource = "dp"', 'categories = "discover"\nsource = "x"', "icd", "dp"),
+    ('"discover"\nsource = "dp"', '"discover"\nsource = "x"', "icd", "dp"),
     ('"2020-01-01"', '"yesterday"', "admitted", "ISO"),
     ('unit = "day"', 'unit = "week"', "admitted", "unit"),
     ('role = "target"', 'role = "goal"', "died", "role"),
@@ -190,8 +191,14 @@ def test_a_source_from_the_data_is_marked() -> None:
 
 @pytest.mark.parametrize(
     ("text", "whole", "canonical"),
-    [("1.0", True, "1"), ("01", True, "1"), (" 7 ", True, "7"), ("1.0", False, "1.0"), ("-0", True, "0")],
-)  # fmt: skip
+    [
+        ("1.0", True, "1"),
+        ("01", True, "1"),
+        (" 7 ", True, "7"),
+        ("1.0", False, "1.0"),
+        ("-0", True, "0"),
+    ],
+)
 def test_canonical_levels(text: str, whole: bool, canonical: str) -> None:
     assert canonical_level(text, whole=whole) == canonical
 
@@ -235,3 +242,36 @@ def test_kinds_are_closed() -> None:
     assert np.all(
         [column.is_numeric != column.is_discrete for column in patients_schema().modelled]
     )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "word"),
+    [
+        ('kind = "real"', 'kind = ["real"]', "unknown kind"),
+        ('unit = "day"', 'unit = ["day"]', "unknown unit"),
+        ("max_rows = 4", "max_rows = inf", "table.unit"),
+        ("max_rows = 4", 'max_rows = 4, relation = ["a"]', "relation"),
+        ("bounds = [0, 90]", f"bounds = [0, 1{'0' * 400}]", "finite"),
+    ],
+)
+def test_values_of_the_wrong_shape_are_problems_too(
+    old: str, new: str, word: str, example: Path
+) -> None:
+    example.write_text(EXAMPLE.replace(old, new))
+    with pytest.raises(SchemaError, match=word):
+        dp.Schema.read(example)
+
+
+def test_other_and_booleans_are_canonical() -> None:
+    document = patients_schema().to_dict()
+    document["columns"]["sex"] |= {"categories": [1, 2], "other": 2.0}
+    document["columns"]["died"]["categories"] = ["False", "True"]
+    schema = dp.Schema.from_dict(document)
+    assert schema.column("sex").other == "2"
+    assert schema.column("died").levels == ("false", "true", "other")
+
+
+def test_a_draft_is_toml_whatever_the_names() -> None:
+    names = ['a"b\\', "a\nb", "a\x07\x7f", "ä🙂"]
+    text = dp.Schema.draft(pd.DataFrame(columns=names), name="x\ny")
+    assert list(tomllib.loads(text)["columns"]) == names

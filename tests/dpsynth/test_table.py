@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +69,9 @@ def test_levels_compare_as_canonical_text() -> None:
         "1", "1", "1", "1", "2",
     ]  # fmt: skip
     assert one("categorical", ["1.0", "a"], categories=["1.0", "a"]) == ["1.0", "a"]
-    assert one("boolean", [True, "True", "false", "0"])[:3] == ["true", "true", "false"]
+    assert one("boolean", [True, "True", "false", 0, "1", 1.0]) == [
+        "true", "true", "false", "false", "true", "true",
+    ]  # fmt: skip
     # A level that is declared is no null, however it is spelled.
     assert one("categorical", ["None", "NA", "x"], categories=["None", "x"]) == ["None", None, "x"]
 
@@ -93,11 +96,14 @@ def test_units_are_bounded_at_random(unit_schema: dp.Schema) -> None:
     assert {age for ages in kept for age in ages} == set(range(20, 29))
 
 
-def test_rows_without_a_unit_are_one_unit(unit_schema: dp.Schema) -> None:
+@pytest.mark.parametrize("null", [None, "", "NA", np.nan])
+def test_rows_without_a_unit_are_dropped(null: object, unit_schema: dp.Schema) -> None:
     frame = patients_frame(30).astype({"patient": object})
-    frame["patient"] = None
+    frame.loc[:8, "patient"] = null
     table = load(frame, unit_schema, rng=rng())
-    assert (table.n_units, table.n_rows) == (1, 3)
+    assert (table.n_units, table.n_rows) == (7, 21)
+    fit, held = split(frame, unit_schema, holdout=0.5, rng=rng())
+    assert len(fit) + len(held) == 21
 
 
 def test_order_and_names_of_units_do_not_matter(unit_schema: dp.Schema) -> None:
@@ -321,3 +327,92 @@ def test_a_parquet_file_is_not_replaced(tmp_path: Path) -> None:
         write_frame(patients_frame(4), path)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["t.parquet"]
+
+
+@pytest.mark.parametrize("how", ["arrow", "parquet"])
+def test_a_null_key_does_not_merge_the_other_units(how: str, tmp_path: Path) -> None:
+    schema = dp.Schema.from_dict(
+        {
+            "table": {"name": "t", "unit": {"id": "u"}},
+            "columns": {"u": {"kind": "key"}, "x": {"kind": "boolean", "source": "s"}},
+        }
+    )
+    ids = [2**60 + i for i in range(40)]
+    sizes = []
+    for keys in (ids, [*ids, None]):
+        source: object = pa.table({"u": pa.array(keys, pa.int64()), "x": [True] * len(keys)})
+        if how == "parquet":
+            path = tmp_path / f"{len(keys)}.parquet"
+            pa.parquet.write_table(source, path)
+            source = path
+        sizes.append(load(source, schema, rng=rng()).n_units)
+    assert sizes == [40, 40]
+
+
+def test_a_null_changes_no_other_cell_of_an_arrow_column() -> None:
+    cases = [
+        ({"kind": "categorical", "categories": [str(2**60), str(2**60 + 1)]}, [2**60 + 1, None]),
+        ({"kind": "integer", "bounds": [0, 10]}, [True, None]),
+    ]
+    for facts, cells in cases:
+        schema = dp.Schema.from_dict(
+            {"table": {"name": "t"}, "columns": {"x": {"source": "s", **facts}}}
+        )
+        alone = conform(pa.table({"x": cells[:1]}), schema)["x"]
+        assert conform(pa.table({"x": cells}), schema)["x"][0] == alone[0]
+
+
+def test_dates_are_read_alike_in_any_company_and_at_any_time() -> None:
+    facts = {"bounds": ["2000-01-01", "2030-01-01"], "unit": "second"}
+    pool = [
+        "2020-01-01T00:00:00.123456789", "2020-01-01 10:00:00.5", "9999-12-31", "0001-01-01",
+        "2262-05-01", "2020-01-01T01:00:00+02:00", "2020-01-01", "now", "today", "2020-13-01", "",
+    ]  # fmt: skip
+    alone = [one("datetime", [cell], **facts)[0] for cell in pool]
+    for first, cell in enumerate(pool):
+        for second, other in enumerate(pool):
+            together = one("datetime", [cell, other], **facts)
+            assert repr(together) == repr([alone[first], alone[second]]), (cell, other)
+    assert np.isnan(alone[pool.index("now")])
+    assert alone[1] == pd.Timestamp("2020-01-01 10:00:00").timestamp()
+
+
+def test_a_pandas_index_in_the_metadata_is_a_column(tmp_path: Path, schema: dp.Schema) -> None:
+    frame = patients_frame(5).set_index("ward")
+    path = tmp_path / "t.parquet"
+    frame.to_parquet(path)
+    for source in (path, pa.Table.from_pandas(frame)):
+        assert sorted(conform(source, schema)["ward"]) == sorted(frame.index)
+
+
+def test_decimals_with_nulls_are_numbers(schema: dp.Schema) -> None:
+    stay = pd.Series(
+        [Decimal("1.5"), None, Decimal("99")], dtype=pd.ArrowDtype(pa.decimal128(9, 1))
+    )
+    values = conform(patients_frame(3).assign(stay=stay), schema)["stay"]
+    np.testing.assert_array_equal(values, [1.5, np.nan, 90])
+
+
+def test_damaged_pages_are_refused(tmp_path: Path, schema: dp.Schema) -> None:
+    path = tmp_path / "t.parquet"
+    patients_frame(200).to_parquet(path)
+    damaged = bytearray(path.read_bytes())
+    footer = int.from_bytes(damaged[-8:-4], "little") + 8
+    damaged[4:-footer] = bytes(byte ^ 0xFF for byte in damaged[4:-footer])
+    path.write_bytes(damaged)
+    with pytest.raises(DataError, match="DPS259") as refusal:
+        load(path, schema, rng=rng())
+    assert refusal.value.__cause__ is None
+
+
+def test_a_link_to_nowhere_is_not_taken_for_written(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(IntegrityError, match="DPS601"):
+        write_frame(patients_frame(3), path)
+
+
+@pytest.mark.parametrize("holdout", [-0.1, 2.0, float("nan")])
+def test_a_share_is_a_share(holdout: float, schema: dp.Schema) -> None:
+    with pytest.raises(UsageError, match="holdout"):
+        split(patients_frame(3), schema, holdout=holdout, rng=rng())
