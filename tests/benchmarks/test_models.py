@@ -30,6 +30,17 @@ def test_encoders_do_not_depend_on_other_tables() -> None:
     np.testing.assert_array_equal(*models)
 
 
+def test_the_schema_says_which_levels_there_are() -> None:
+    widths = set()
+    for changes in ({}, {"ward": "a", "sex": "F", "grade": "low"}):
+        tables = patients(**changes)
+        inputs = Inputs.of(tables, without=tables.target)
+        x = inputs.matrix(tables.synthetic.features)
+        model = fitted(linear(inputs), x, tables.synthetic.codes[:, tables.target])
+        widths.add(model[:-1].transform(x).shape[1])
+    assert len(widths) == 1
+
+
 @pytest.mark.parametrize("kind", ["boosting", "linear"])
 def test_levels_that_training_lacks_and_empty_columns_are_no_obstacle(kind: str) -> None:
     tables = patients(ward="a", stay=np.nan, sex="F")

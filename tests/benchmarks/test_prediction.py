@@ -133,8 +133,16 @@ def test_figures_are_those_of_a_model_trained_by_hand() -> None:
     assert figures(run(given))["tstr.linear.auroc"].value == pytest.approx(expected, abs=1e-3)
 
 
-def test_both_train_on_as_many_rows() -> None:
+def test_both_train_on_as_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = []
+
+    def recorded(model, features, target):
+        rows.append(len(target))
+        return fitted(model, features, target)
+
+    monkeypatch.setattr("benchmarks.models.fitted", recorded)
     found = figures(run(tables(task_frame(150, 3))))
+    assert rows == [150] * 4
     assert {found[f"{name}.boosting.auroc"].n for name in ("tstr", "trtr")} == {150}
     ours = task_frame(150, 3).astype({"t": object})
     ours.loc[:49, "t"] = None
