@@ -267,8 +267,11 @@ def evaluate(
     """
     from benchmarks.evaluate import evaluate as measure
     from dpsynth.evidence import table_sha256
+    from dpsynth.files import refuse_existing
     from dpsynth.schema import Schema
 
+    if output is not None:
+        refuse_existing(output)
     report = measure(
         synthetic, fit, holdout, Schema.read(schema), table_sha256=table_sha256(synthetic)
     )

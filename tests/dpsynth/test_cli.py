@@ -255,3 +255,51 @@ def test_the_installed_command_passes_the_exit_code_on(place: Place) -> None:
     )
     assert done.returncode == 6
     assert done.stdout == ""
+
+
+def test_evaluate_writes_evidence_and_one_json_document(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tables = {}
+    for seed, role in enumerate(("fit", "holdout", "synthetic")):
+        tables[role] = place.folder / f"{role}.csv"
+        patients_frame(300, seed=seed).to_csv(tables[role], index=False)
+    evidence = place.folder / "evidence.json"
+    command = ["evaluate", "--schema", str(place.schema), "-o", str(evidence), "--json"]
+    for role, path in tables.items():
+        command += [f"--{role}", str(path)]
+    assert main(command) == 0
+    json.loads(capsys.readouterr().out)
+    assert json.loads(evidence.read_text())["kind"] == "utility"
+    assert main(command) == 6  # evidence is never overwritten
+
+
+def test_release_then_verify_as_the_recipient(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.init()
+    bundle = place.folder / "release"
+    command = ["release", str(place.data), "--schema", str(place.schema)]
+    command += ["--method", "independent", "--epsilon", "1", "--delta", "1e-5"]
+    command += ["--ledger", str(place.ledger), "--dataset", "patients", "-o", str(bundle)]
+    assert main(command) == 0
+    captured = capsys.readouterr()
+    assert captured.out.splitlines()[-1] == str(bundle)
+    assert "confidential" in captured.err
+    assert (place.folder / "release-internal" / "utility.json").is_file()
+    assert main(["verify", str(bundle), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["ok"] is True
+    assert main(command) == 6  # refused before anything is spent
+    (bundle / "schema.toml").write_text((bundle / "schema.toml").read_text() + "\n")
+    assert main(["verify", str(bundle)]) == 6
+    assert "schema.toml" in capsys.readouterr().err
+
+
+def test_schema_check_with_data_is_stamped(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["schema", "check", str(place.schema)]) == 0
+    assert main(["schema", "check", str(place.schema), "--data", str(place.data)]) == 0
+    assert "do not publish" in capsys.readouterr().out
+    patients_frame(1).to_csv(place.data, index=False)
+    assert main(["schema", "check", str(place.schema), "--data", str(place.data)]) == 3
