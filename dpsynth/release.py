@@ -121,7 +121,7 @@ def seal(
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".sealing-") as scratch:
         public, private = Path(scratch) / "public", Path(scratch) / "internal"
         public.mkdir()
-        private.mkdir()
+        private.mkdir(mode=0o700)  # computed from real rows
         write_frame(synthetic, public / TABLE)
         digest = table_sha256(public / TABLE)
         _require_evidence(evidence, digest)
