@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -87,7 +86,7 @@ def seal(
     out : Path
         Folder to create; must not exist.
     internal : Path
-        Confidential folder to create; must not exist.
+        Confidential folder; created if there is none.
 
     Returns
     -------
@@ -100,7 +99,7 @@ def seal(
         If the model was made with a fixed seed or a schema fact comes from the data, or if no
         passing evidence belongs to this very table.
     IntegrityError
-        If a folder exists, or the ledger does not verify.
+        If ``out`` exists, or the ledger does not verify.
 
     Privacy
     -------
@@ -109,7 +108,6 @@ def seal(
     goes to ``out``.
     """
     refuse_existing(out)
-    refuse_existing(internal)
     if not model.privacy_["releasable"]:
         raise GateError(
             "the model was made with a fixed noise seed, or with schema facts taken from the data.",
@@ -119,9 +117,8 @@ def seal(
     ledger.check()
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".sealing-") as scratch:
-        public, private = Path(scratch) / "public", Path(scratch) / "internal"
+        public = Path(scratch) / "public"
         public.mkdir()
-        private.mkdir(mode=0o700)  # computed from real rows
         write_frame(synthetic, public / TABLE)
         digest = table_sha256(public / TABLE)
         _require_evidence(evidence, digest)
@@ -130,12 +127,16 @@ def seal(
         (public / MANIFEST).write_text(_json(manifest), encoding="utf-8")
         (public / GUARANTEE).write_text(_guarantee(model, manifest), encoding="utf-8")
         (public / SUMS).write_text(_sums(public), encoding="utf-8")
+        make_internal(internal)
         for item in evidence:
-            item.write(private / f"{item.kind}.json")
-        internal.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(private, internal)
+            item.write(internal / f"{item.kind}.json")
         public.rename(out)
     return out
+
+
+def make_internal(path: Path) -> None:
+    """Make the folder of what was computed from real rows; only its owner may look into it."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def refuse_existing(path: Path) -> None:

@@ -12,12 +12,15 @@ import pandas as pd
 
 from benchmarks.evaluate import evaluate
 from benchmarks.report import UtilityReport
+from dpsynth.errors import DPSynthError
 from dpsynth.evidence import table_sha256
 from dpsynth.ledger import Ledger
 from dpsynth.privacy import Budget
-from dpsynth.release import refuse_existing, seal
+from dpsynth.release import make_internal, refuse_existing, seal
 from dpsynth.synthesizer import Progress, Synthesizer
 from dpsynth.table import Source, TableReader, write_frame
+
+MODEL = "model.dpsynth"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,8 @@ def release(
     Raises
     ------
     BudgetError, DataError, GateError, IntegrityError
-        Nothing is left at ``out``.
+        Nothing is left at ``out``. What fails after the fit says where the fitted model was kept:
+        its budget is spent, its samples are free.
 
     Privacy
     -------
@@ -94,6 +98,26 @@ def release(
     synthesizer.fit(
         reader, budget=budget, ledger=ledger, dataset=dataset, rows=rows, progress=progress
     )
+    make_internal(internal)
+    synthesizer.save(internal / MODEL)
+    try:
+        report = _evaluate_and_seal(synthesizer, reader, ledger, n=n, out=out, internal=internal)
+    except DPSynthError as error:
+        kept = f"the fitted model is kept at {str(internal / MODEL)!r}."
+        error.fix = f"{error.fix} {kept}" if error.fix else kept
+        raise
+    return Released(out, internal, report)
+
+
+def _evaluate_and_seal(
+    synthesizer: Synthesizer,
+    reader: TableReader,
+    ledger: Ledger,
+    *,
+    n: int | None,
+    out: Path,
+    internal: Path,
+) -> UtilityReport:
     synthetic = synthesizer.sample(n)
     report = evaluate(
         synthetic,
@@ -110,7 +134,7 @@ def release(
         out=out,
         internal=internal,
     )
-    return Released(out, internal, report)
+    return report
 
 
 def _digest(frame: pd.DataFrame, beside: Path) -> str:

@@ -303,3 +303,18 @@ def test_schema_check_with_data_is_stamped(
     assert "do not publish" in capsys.readouterr().out
     patients_frame(1).to_csv(place.data, index=False)
     assert main(["schema", "check", str(place.schema), "--data", str(place.data)]) == 3
+
+
+def test_a_fit_is_not_lost_when_the_evaluation_is_refused(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.init()
+    bundle = place.folder / "release"
+    command = ["release", str(place.data), "--schema", str(place.schema), "--holdout", "0.0001"]
+    command += ["--method", "independent", "--epsilon", "1", "--delta", "1e-5"]
+    command += ["--ledger", str(place.ledger), "--dataset", "patients", "-o", str(bundle)]
+    assert main(command) == 3
+    kept = place.folder / "release-internal" / "model.dpsynth"
+    assert str(kept) in capsys.readouterr().err
+    assert not bundle.exists()
+    assert main(["sample", str(kept), "-n", "9", "-o", str(place.folder / "s.csv")]) == 0
