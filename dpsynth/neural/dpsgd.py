@@ -7,7 +7,8 @@ steps, noise and divisor from the mechanism that was booked; it never looks at t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,9 @@ from dpsynth.privacy import PoissonSampledGaussian, PrivacyUnit
 
 GRID = 2.0**-24
 """Noise and sums lie on multiples of ``clip_norm * GRID``."""
+
+_SMALL_NETWORK = 2**20
+"""Parameters below which a second thread does not pay."""
 
 Progress = Callable[[int, int], None]
 
@@ -224,7 +228,7 @@ def train(
     clip_norm = settings.clip_norm
     divisor = probability * settings.expected_units
     taken = 0
-    with UnitClipper(module) as clipper:
+    with _few_threads(module), UnitClipper(module) as clipper:
         optimizer = torch.optim.Adam(clipper.parameters, lr=settings.learning_rate)
         average = _Average(clipper.parameters, settings)
         for step in range(mechanism.steps):
@@ -249,6 +253,22 @@ def train(
         sampling_probability=probability,
         steps=taken,
     )
+
+
+@contextmanager
+def _few_threads(module: nn.Module) -> Iterator[None]:
+    """Run a small network on one thread, as its products are too small to be shared out.
+
+    Measured on two cores: a second thread saves a tenth of the time when the machine is idle and
+    triples it when another process wants a core, since waiting threads spin.
+    """
+    before = torch.get_num_threads()
+    if sum(p.numel() for p in module.parameters()) < _SMALL_NETWORK:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _clipped_sum(
