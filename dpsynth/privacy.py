@@ -18,8 +18,8 @@ from typing import Any, ClassVar
 from dpsynth.errors import UsageError
 
 MIN_DELTA = 1e-10
-"""Smallest δ that is accepted: below it the Fourier floor of the accountant is no longer an upper
-bound (``docs/accounting.md``)."""
+"""Smallest δ that is accepted: further down the numerical error of a loss distribution, which the
+accountant takes off δ, would be most of it (``docs/accounting.md``)."""
 
 
 class NeighbouringRelation(StrEnum):

@@ -359,6 +359,58 @@ def test_deltas_below_the_numerical_floor_are_refused(delta: float) -> None:
         Accountant([gaussian(2.0)]).epsilon(delta)
 
 
+def sampled_from_all(mu: float, steps: int) -> PoissonSampledGaussian:
+    """Sampling probability 1: composed by Fourier transform, and known in closed form."""
+    return sgd(1.0, math.sqrt(steps) / mu, steps)
+
+
+@pytest.mark.parametrize(
+    ("mu", "steps", "delta"),
+    [(1.0, 2000, 1e-10), (1.3, 10_000, 2e-10), (1.3, 10_000, 1e-9), (1.3, 300_000, 1e-10)],
+)
+def test_the_fourier_floor_is_on_the_safe_side(mu: float, steps: int, delta: float) -> None:
+    truth = analytic_epsilon(mu, delta)
+    accountant = Accountant([sampled_from_all(mu, steps)])
+    raw = accountant._distribution().get_epsilon_for_delta(delta)
+    assert raw < truth  # the library alone: too little
+    assert truth <= accountant.epsilon(delta) <= accountant.certificate(delta)
+
+
+@pytest.mark.parametrize("rest", [1e-10, 1e-12, 1e-14])
+def test_failures_that_leave_next_to_nothing_of_delta(rest: float) -> None:
+    selection = PartitionSelection(relation="add_remove", sigma=1e4, failure_delta=1e-6 - rest)
+    accountant = Accountant([sampled_from_all(1.0, 2000), selection])
+    assert accountant.epsilon(1e-6) >= analytic_epsilon(1.0, rest)
+
+
+def test_delta_never_falls_below_the_truth_far_out() -> None:
+    accountant = Accountant([sampled_from_all(1.0, 2000)])
+    for epsilon in (4.0, 6.0, 8.0, 9.0):
+        assert accountant.delta(epsilon) >= analytic_delta(1.0, epsilon)
+
+
+@pytest.mark.parametrize(
+    "mechanism",
+    [
+        ZCDP(relation="add_remove", rho=100.0),
+        gaussian(0.02),
+        PATEVote(relation="add_remove", noise_multiplier=1.0, votes=10**6),
+    ],
+)
+def test_hopeless_mechanisms_have_a_finite_price(mechanism: Mechanism) -> None:
+    accountant = Accountant([mechanism])
+    assert 150 < accountant.epsilon(DELTA) == accountant.rdp_epsilon(DELTA) < math.inf
+    assert accountant.advantage() > 0.99
+    assert accountant.tradeoff([0.5])[0] < 0.01
+    assert "ε" in accountant.explain(DELTA)
+
+
+@pytest.mark.parametrize("grid", [0.0, -1e-4, float("nan"), float("inf")])
+def test_impossible_grids_are_refused(grid: float) -> None:
+    with pytest.raises(UsageError, match="discretisation"):
+        Accountant([gaussian(2.0)], discretisation=grid)
+
+
 def test_certificates_are_rounded_up() -> None:
     accountant = Accountant([gaussian(4.0)])
     certified = accountant.certificate(DELTA)

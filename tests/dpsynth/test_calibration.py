@@ -9,7 +9,14 @@ import pytest
 from dpsynth.accountant import Accountant
 from dpsynth.calibration import AttackRisk, calibrate
 from dpsynth.errors import BudgetError, UsageError
-from dpsynth.privacy import Budget, DiscreteGaussian, Gaussian, Mechanism, PoissonSampledGaussian
+from dpsynth.privacy import (
+    ZCDP,
+    Budget,
+    DiscreteGaussian,
+    Gaussian,
+    Mechanism,
+    PoissonSampledGaussian,
+)
 
 FIXED: list[Mechanism] = [DiscreteGaussian(relation="add_remove", sigma=70.0, count=20)]
 
@@ -79,3 +86,15 @@ def test_a_target_that_the_fixed_part_exceeds_is_refused() -> None:
 def test_contradictory_risks_are_refused(risk: dict[str, float]) -> None:
     with pytest.raises(UsageError):
         AttackRisk(**risk)
+
+
+def test_targets_far_from_the_first_guess() -> None:
+    def annealed(scale: float) -> list[Mechanism]:
+        return [ZCDP(relation="add_remove", rho=1000 / scale**2)]
+
+    for target in (Budget(epsilon=150.0, delta=1e-5), AttackRisk(advantage=0.1)):
+        accountant = Accountant(annealed(calibrate(annealed, target)))
+        if isinstance(target, Budget):
+            assert 149 < accountant.certificate(1e-5) <= 150
+        else:
+            assert accountant.advantage() <= 0.1
