@@ -28,7 +28,7 @@ contribution may exceed the real-number one: the grid of the noise, the float64 
 bit of float32 activations, which may depend on the size of the batch (``docs/pitfalls.md``)."""
 
 _MOST_FEATURES = 4096
-"""Widest layer whose squared norm has a relative float32 error below half the slack."""
+"""Widest layer for which ``_ROUNDING`` bounds the rounding of a squared norm."""
 
 _ROUNDING = 2.0**-38
 """Bounds the float64 error of a unit's squared norm, relative to the square of the sum of its rows'
@@ -94,7 +94,7 @@ class UnitClipper:
     Raises
     ------
     UsageError
-        For a layer so wide that the slack would not cover the float error of its norm.
+        For a layer so wide that the rounding of its norm would not be bounded.
 
     Examples
     --------
