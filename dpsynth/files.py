@@ -54,7 +54,7 @@ def _exists(path: Path) -> IntegrityError:
     )
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes, *, mode: int = 0o644) -> None:
     """Write a new file in one step: it is there whole or not at all.
 
     Raises
@@ -76,7 +76,7 @@ def write_bytes(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(scratch, 0o644)
+        os.chmod(scratch, mode)
         # A hard link fails where the name was taken meanwhile; a rename would replace it.
         os.link(scratch, path)
     except FileExistsError:

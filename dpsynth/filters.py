@@ -79,6 +79,41 @@ class FilterKind(StrEnum):
     """Rényi divergence at one order; every mechanism is admissible."""
     ZCDP = "zcdp"
     """ρ of zero-concentrated differential privacy; no subsampling."""
+    GDP = "gdp"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measures:
+    rdp: tuple[float, ...]
+    rho: float | None
+    mu_squared: float | None
+
+
+def gdp_mu_squared(mechanisms):
+    return None
+
+
+def stop_rule(budget, *, kind="rdp", failure_share=None):
+    return _Shim(StopRule.for_budget(budget, kind=kind, failure_share=FAILURE_SHARE if failure_share is None else failure_share))
+
+
+def rule_from_spec(spec, budget):
+    return _Shim(StopRule(kind=FilterKind(spec["kind"]), budget=budget, failure_delta=float(spec["failure_delta"]), order=float(spec["order"]), orders=tuple(float(x) for x in spec["orders"])))
+
+
+class _Shim:
+    is_curve = False
+    def __init__(self, rule): self._r = rule
+    def __getattr__(self, name): return getattr(self._r, name)
+    @property
+    def closes_with_first_plan(self): return self._r.kind is FilterKind.RDP
+    def spec(self): return {"kind": str(self._r.kind), "failure_delta": self._r.failure_delta, "order": self._r.order, "orders": self._r.orders}
+    def cost(self, m): return (self._r.cost(m.rdp, m.rho),)
+    def main_cost(self, c): return c[0]
+    def admits(self, costs, failures): return self._r.admits([c[0] for c in costs], failures)
+    def certified_epsilon(self, costs): return self._r.certified_epsilon([c[0] for c in costs])
+    def largest_gaussian(self, costs): return self._r.largest_gaussian([c[0] for c in costs])
+    def used(self, costs): return math.fsum(c[0] for c in costs) / self._r.limit if self._r.limit > 0 else float(bool(costs))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from dpsynth.calibration import calibrate
 from dpsynth.codec import Codec, CodecSettings, codec_charges
 from dpsynth.errors import IntegrityError, NotFittedError, UsageError, require_extra
 from dpsynth.files import write_bytes
+from dpsynth.identity import CustodianKey, content_hmac
 from dpsynth.ledger import Ledger
 from dpsynth.noise import NoiseSource
 from dpsynth.privacy import Budget, Gaussian, Plan, PlannedCharge, PrivacyUnit
@@ -35,6 +36,9 @@ _FAILURE_SHARE = 0.05
 """Share of δ set aside for category discovery, where a schema asks for it."""
 
 Progress = Callable[[int, int], None]
+
+Lease = Callable[[str, int], None]
+"""Enters in the ledger that a step of the plan will have run so often (``Charge.lease``)."""
 
 
 class Synthesizer(ABC):
@@ -99,6 +103,7 @@ class Synthesizer(ABC):
         *,
         noise: NoiseSource,
         progress: Progress | None,
+        lease: Lease | None,
     ) -> tuple[PlannedCharge, ...]:
         """Train on codes; return the charges that were run."""
 
@@ -157,6 +162,7 @@ class Synthesizer(ABC):
         rows: int | None = None,
         noise: NoiseSource | None = None,
         progress: Progress | None = None,
+        key: CustodianKey | None = None,
     ) -> Self:
         """Spend a budget on fitting this method to a table.
 
@@ -176,6 +182,8 @@ class Synthesizer(ABC):
             Operating system entropy by default. A seeded source marks the model as not releasable.
         progress : callable, optional
             Receives (steps done, steps in all).
+        key : CustodianKey, optional
+            Recognises the table as the one that was entered under this name.
 
         Returns
         -------
@@ -187,12 +195,16 @@ class Synthesizer(ABC):
             If the ledger refuses; the data has not been opened.
         DataError
             If the form of the table does not fit the schema; nothing has been spent.
+        IntegrityError
+            If the table is not the one that was entered; nothing has been spent.
         UsageError
-            If this object was fitted before.
+            If this object was fitted before, or the dataset is recognised by a key and none is
+            given.
 
         Privacy
         -------
-        From the moment the first row is read the charge counts in full, whatever happens.
+        From the moment the first row is read the charge counts, whatever happens: in full, or, for
+        a run that ends early, with the steps of DP-SGD that were leased to it.
         """
         if hasattr(self, "plan_"):
             raise UsageError(
@@ -204,10 +216,11 @@ class Synthesizer(ABC):
         plan = self.plan(budget, rows=rows)
         with ledger.reserve(plan, dataset=dataset) as charge:
             reader.preflight()
-            charge.touch()
+            ledger.recognise(dataset, None if key is None else content_hmac(reader.source, key))
+            charge.touch(leases=True)
             table = reader.read(charge, rng=noise.generator)
             self.plan_ = plan
-            ran = self._fit_table(table, noise, progress)
+            ran = self._fit_table(table, noise, progress, charge.lease)
             if ran != plan.charges:
                 raise IntegrityError(
                     "the mechanisms that ran are not those that were booked.", code="DPS110"
@@ -232,13 +245,19 @@ class Synthesizer(ABC):
         return self
 
     def _fit_table(
-        self, table: Table, noise: NoiseSource, progress: Progress | None
+        self,
+        table: Table,
+        noise: NoiseSource,
+        progress: Progress | None,
+        lease: Lease | None = None,
     ) -> tuple[PlannedCharge, ...]:
         self._codec, bought = Codec.fit(
             table, plan=self.plan_, settings=self.codec_settings, noise=noise
         )
         codes = self._codec.encode(table)
-        return bought + self._fit_codes(codes, table.unit_index, noise=noise, progress=progress)
+        return bought + self._fit_codes(
+            codes, table.unit_index, noise=noise, progress=progress, lease=lease
+        )
 
     def sample(self, n: int | None = None, *, seed: int | None = None) -> pd.DataFrame:
         """Draw a synthetic table.

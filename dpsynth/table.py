@@ -166,7 +166,7 @@ def load(source: Source, schema: Schema, *, rng: np.random.Generator) -> Table:
 def _units(frame: pd.DataFrame, schema: Schema) -> IntArray:
     if schema.unit.column is None:
         return np.arange(len(frame), dtype=np.int64)
-    keys = _text(frame[schema.unit.column]).str.strip()
+    keys = cell_text(frame[schema.unit.column]).str.strip()
     keys = keys.mask(keys.isin(NULLS))
     return pd.factorize(keys)[0].astype(np.int64)  # -1 where there is no unit
 
@@ -190,6 +190,8 @@ class TableReader:
 
     Attributes
     ----------
+    source : path, DataFrame or Arrow table
+        The table as it was given.
     fit_rows, holdout_rows : DataFrame
         What was handed to the fit and what was kept back; set by :meth:`read`. Sensitive.
     """
@@ -198,14 +200,14 @@ class TableReader:
         if not 0 <= holdout < 1:
             raise UsageError(f"holdout must lie in [0, 1), got {holdout}.")
         self.schema = schema
-        self._source = source
+        self.source = source
         self._holdout = holdout
         self.fit_rows: pd.DataFrame
         self.holdout_rows: pd.DataFrame
 
     def preflight(self) -> None:
         """Refuse what :func:`preflight` refuses."""
-        preflight(self._source, self.schema)
+        preflight(self.source, self.schema)
 
     def read(self, permit: Permit, *, rng: np.random.Generator) -> Table:
         """Return the rows to fit.
@@ -218,8 +220,8 @@ class TableReader:
         if permit.state != "touched":
             raise UsageError("rows are read only under a touched charge.", code="DPS112")
         if not self._holdout:
-            return load(self._source, self.schema, rng=rng)
-        frame = read_columns(self._source, [c.name for c in self.schema.columns])
+            return load(self.source, self.schema, rng=rng)
+        frame = read_columns(self.source, [c.name for c in self.schema.columns])
         self.fit_rows, self.holdout_rows = split(frame, self.schema, holdout=self._holdout, rng=rng)
         return load(self.fit_rows, self.schema, rng=rng)
 
@@ -294,7 +296,7 @@ def violations(frame: pd.DataFrame, schema: Schema) -> list[str]:
 
 
 def _fits(series: pd.Series, column: Column) -> bool:
-    text = _text(series).str.strip()
+    text = cell_text(series).str.strip()
     if column.is_discrete:
         levels = pd.Series(_levels(series, column), dtype=object)
         null = levels.isna().to_numpy()
@@ -334,7 +336,7 @@ def _values(series: pd.Series, column: Column) -> npt.NDArray:
     return np.clip(numbers, low, high)
 
 
-def _text(series: pd.Series) -> pd.Series:
+def cell_text(series: pd.Series) -> pd.Series:
     """Return text, missing where the value is; numbers without a trailing ``.0``."""
     values = series.astype(object)
     missing = series.isna()
@@ -353,10 +355,10 @@ def _plain(value: object) -> str:
 def _levels(series: pd.Series, column: Column) -> npt.NDArray[np.object_]:
     if series.dtype == object:
         # Objects may be equal but differ in text (1 and True), or not be hashable at all.
-        series = _text(series)
+        series = cell_text(series)
     # Levels are worked out once per different value, not once per row.
     codes, different = pd.factorize(series, use_na_sentinel=True)
-    text = _text(pd.Series(different, dtype=object))
+    text = cell_text(pd.Series(different, dtype=object))
     declared = set(column.levels) if column.categories != "discover" else set()
     whole = column.whole_levels
     canonical: list[str | None] = []
@@ -377,7 +379,7 @@ def _numbers(series: pd.Series, column: Column) -> npt.NDArray[np.float64]:
     if column.kind == Kind.DATETIME:
         return _stamps(series, column)
     if not pd.api.types.is_numeric_dtype(series.dtype):
-        series = _text(series).str.strip()
+        series = cell_text(series).str.strip()
     elif isinstance(series.dtype, pd.ArrowDtype) and pa.types.is_decimal(
         series.dtype.pyarrow_dtype
     ):
@@ -392,7 +394,7 @@ def _stamps(series: pd.Series, column: Column) -> npt.NDArray[np.float64]:
         # pandas parses all texts at the resolution of the finest: with fractions of a second one
         # cell would decide which years the others may have. The finest unit is a second anyway.
         # Words such as "today" would be read off the clock.
-        series = _text(series).str.strip().str.replace(_FRACTION, r"\1", regex=True)
+        series = cell_text(series).str.strip().str.replace(_FRACTION, r"\1", regex=True)
         series = series.where(series.str.match(r"\d", na=False).astype(bool))
         stamps = pd.to_datetime(series, errors="coerce", utc=True, format="ISO8601")
     else:

@@ -61,6 +61,17 @@ def patients_frame(n: int = 600, *, seed: int = 0) -> pd.DataFrame:
     )
 
 
+@pytest.fixture(autouse=True)
+def nobody_has_seen(monkeypatch, tmp_path_factory):
+    """Heads of ledgers are noted in a folder of the test's own; call it to forget them."""
+
+    def forget() -> None:
+        monkeypatch.setenv("DPSYNTH_STATE", str(tmp_path_factory.mktemp("state")))
+
+    forget()
+    return forget
+
+
 @pytest.fixture
 def schema() -> dp.Schema:
     return patients_schema()

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from dpsynth.calibration import calibrate
 from dpsynth.noise import NoiseSource
 from dpsynth.privacy import Budget, PlannedCharge
-from dpsynth.synthesizer import Progress, Synthesizer
+from dpsynth.synthesizer import Lease, Progress, Synthesizer
 
 
 class Independent(Synthesizer):
@@ -50,6 +50,7 @@ class Independent(Synthesizer):
         *,
         noise: NoiseSource,
         progress: Progress | None,
+        lease: Lease | None,
     ) -> tuple[PlannedCharge, ...]:
         del codes, unit_index, noise, progress
         return ()

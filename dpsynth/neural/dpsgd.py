@@ -24,6 +24,9 @@ from dpsynth.privacy import PoissonSampledGaussian, PrivacyUnit
 GRID = 2.0**-24
 """Noise and sums lie on multiples of ``clip_norm * GRID``."""
 
+LEASE_STEPS = 50
+"""Steps that a run asks for at a time: a killed run is charged for at most so many too many."""
+
 _SMALL_NETWORK = 2**20
 """Parameters below which a second thread does not pay."""
 
@@ -193,6 +196,7 @@ def train(
     mechanism: PoissonSampledGaussian,
     noise: NoiseSource,
     progress: Progress | None = None,
+    lease: Callable[[int], None] | None = None,
 ) -> PoissonSampledGaussian:
     """Train a network with DP-SGD and Adam.
 
@@ -213,6 +217,9 @@ def train(
         Source of sampling and noise.
     progress : callable, optional
         Receives (steps done, steps in all) and nothing else.
+    lease : callable, optional
+        Called with the number of steps that will have been taken before it is called again; when
+        it returns they are entered in the ledger, and if it raises none of them is taken.
 
     Returns
     -------
@@ -232,6 +239,8 @@ def train(
         optimizer = torch.optim.Adam(clipper.parameters, lr=settings.learning_rate)
         average = _Average(clipper.parameters, settings)
         for step in range(mechanism.steps):
+            if lease is not None and step % LEASE_STEPS == 0:
+                lease(min(step + LEASE_STEPS, mechanism.steps))
             chosen = poisson_sample(len(data.rows), probability, noise.generator)
             sums = _clipped_sum(clipper, row_loss, data, chosen, clip_norm)
             noised = noisy_sum(sums, sigma=sigma, clip_norm=clip_norm, noise=noise)

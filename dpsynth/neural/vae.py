@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -18,7 +19,7 @@ from dpsynth.neural.dpsgd import TrainingSettings, UnitRows, best_device, train
 from dpsynth.noise import NoiseSource
 from dpsynth.privacy import Budget, Plan, PlannedCharge, PoissonSampledGaussian
 from dpsynth.schema import Schema
-from dpsynth.synthesizer import Progress, Synthesizer
+from dpsynth.synthesizer import Lease, Progress, Synthesizer
 
 TRAINING = "DP-SGD"
 
@@ -197,6 +198,7 @@ class DPVAE(Synthesizer):
         *,
         noise: NoiseSource,
         progress: Progress | None,
+        lease: Lease | None,
     ) -> tuple[PlannedCharge, ...]:
         device = best_device()
         network = VAENetwork(
@@ -216,6 +218,7 @@ class DPVAE(Synthesizer):
             mechanism=mechanism,
             noise=noise,
             progress=progress,
+            lease=None if lease is None else partial(lease, TRAINING),
         )
         self._decoder = {
             f"{name}.{part}": getattr(getattr(network, name), part).detach().cpu().clone()

@@ -2,48 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
 
-from dpsynth._ledger_log import ChargeState
-from dpsynth.filters import FilterKind
+from dpsynth.filters import FilterKind, StopRule
+from dpsynth.ledger.admission import room
+from dpsynth.ledger.anchors import Anchor
+from dpsynth.ledger.entries import ChargeState
+from dpsynth.ledger.pricing import composed_epsilon, measures_from_json
+from dpsynth.ledger.rounding import round_down, round_up
 from dpsynth.privacy import Budget, PrivacyUnit
-
-_DECIMALS = Decimal("0.001")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Anchor:
-    """The head of a ledger's chain: kept elsewhere, it shows that nothing was cut off since.
-
-    Parameters
-    ----------
-    ledger_id : str
-        Identifier of the ledger.
-    sequence : int
-        Number of the last entry.
-    head : str
-        Hash of the last entry.
-    """
-
-    ledger_id: str
-    sequence: int
-    head: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON description."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> Anchor:
-        """Rebuild from :meth:`to_dict`; other fields are ignored."""
-        return cls(
-            ledger_id=str(value["ledger_id"]),
-            sequence=int(value["sequence"]),
-            head=str(value["head"]),
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +31,15 @@ class ChargeLine:
     state : ChargeState
         Where it stands.
     epsilon : float
-        ε of this charge alone, at the δ of the population; rounded up.
+        ε of the whole plan alone, at the δ of the population; rounded up.
+    share : float
+        Share of the filter's limit that the charge takes, in [0, 1].
     reserved : str
         When it was booked, in UTC.
     plan_sha256 : str
         Digest of the plan that was frozen.
+    steps_run : dict of str to int, or None
+        How often the long steps of a run that was stopped have run at most.
     """
 
     id: str
@@ -73,8 +47,35 @@ class ChargeLine:
     dataset: str
     state: ChargeState
     epsilon: float
+    share: float
     reserved: str
     plan_sha256: str
+    steps_run: Mapping[str, int] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseLine:
+    """One release as a summary lists it.
+
+    Parameters
+    ----------
+    id : str
+        Identifier of the release.
+    name : str
+        Its name.
+    table_sha256 : str
+        Digest of the synthetic table.
+    charges : tuple of str
+        Identifiers of the charges that paid for it.
+    recorded : str
+        When it was entered, in UTC.
+    """
+
+    id: str
+    name: str
+    table_sha256: str
+    charges: tuple[str, ...]
+    recorded: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +111,8 @@ class LedgerSummary:
         Share of the filter's limit that is used, in [0, 1].
     charges : tuple of ChargeLine
         All charges in the order of booking.
+    releases : tuple of ReleaseLine
+        Tables that were released.
     """
 
     anchor: Anchor
@@ -124,6 +127,7 @@ class LedgerSummary:
     remaining: float
     capacity_used: float
     charges: tuple[ChargeLine, ...]
+    releases: tuple[ReleaseLine, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON document."""
@@ -147,6 +151,7 @@ class LedgerSummary:
             "remaining_epsilon": self.remaining,
             "capacity_used": self.capacity_used,
             "charges": [{**asdict(line), "state": str(line.state)} for line in self.charges],
+            "releases": [{**asdict(line), "charges": list(line.charges)} for line in self.releases],
         }
 
     def __str__(self) -> str:
@@ -181,19 +186,76 @@ class LedgerSummary:
         for row in table if self.charges else []:
             cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
             lines.append("  ".join(cells).rstrip())
+        lines += [
+            f"released   {line.recorded[:10]} {line.name}: table {line.table_sha256[:16]}…, charge "
+            + ", ".join(charge[:8] for charge in line.charges)
+            for line in self.releases
+        ]
         return "\n".join(lines)
 
 
-def round_up(epsilon: float) -> float:
-    """Round what was spent to three decimals, never down."""
-    return _rounded(epsilon, ROUND_CEILING)
-
-
-def round_down(epsilon: float) -> float:
-    """Round what remains to three decimals, never up."""
-    return _rounded(epsilon, ROUND_FLOOR)
-
-
-def _rounded(value: float, mode: str) -> float:
-    number = Decimal(repr(float(value)))
-    return float(number.quantize(_DECIMALS, rounding=mode) if number.is_finite() else number)
+def summarise(
+    *,
+    anchor: Anchor,
+    population: Mapping[str, Any],
+    unit: PrivacyUnit,
+    rule: StopRule,
+    datasets: Sequence[str],
+    charges: Sequence[Mapping[str, Any]],
+    releases: Sequence[Mapping[str, Any]],
+    compose: bool,
+) -> LedgerSummary:
+    """Work out what was spent and what remains from the rows of the tables."""
+    live = [row for row in charges if row["state"] != ChargeState.ABORTED]
+    costs = [rule.cost(measures_from_json(row["measures"])) for row in live]
+    spent = rule.certified_epsilon(costs)
+    fixed = None
+    if len(live) == 1:
+        # One plan, fixed before it touched anything: its own figure is certified.
+        fixed = live[0]["epsilon"]
+        if rule.closes_with_first_plan:
+            spent = min(spent, fixed)
+    elif compose and live:
+        specs = (json.loads(row["spec"]) for row in live)
+        fixed = composed_epsilon(specs, delta=rule.budget.delta)
+    return LedgerSummary(
+        anchor=anchor,
+        population=population["name"],
+        unit=unit,
+        n_policy=population["n_policy"],
+        budget=rule.budget,
+        filter=rule.kind,
+        datasets=tuple(datasets),
+        spent=round_up(spent),
+        spent_if_fixed=None if fixed is None else round_up(min(fixed, spent)),
+        remaining=round_down(room(rule, costs)),
+        capacity_used=min(1.0, rule.used(costs)),
+        charges=tuple(
+            ChargeLine(
+                id=row["charge_id"],
+                method=row["method"],
+                dataset=row["dataset"],
+                state=ChargeState(row["state"]),
+                epsilon=round_up(row["epsilon"]),
+                share=0.0
+                if row["state"] == ChargeState.ABORTED
+                else min(1.0, rule.used([rule.cost(measures_from_json(row["measures"]))])),
+                reserved=row["reserved"],
+                plan_sha256=row["plan_sha256"],
+                steps_run=json.loads(row["leased"])
+                if row["state"] == ChargeState.STOPPED
+                else None,
+            )
+            for row in charges
+        ),
+        releases=tuple(
+            ReleaseLine(
+                id=row["release_id"],
+                name=row["name"],
+                table_sha256=row["table_sha256"],
+                charges=tuple(json.loads(row["charges"])),
+                recorded=row["created"],
+            )
+            for row in releases
+        ),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from dpsynth.accountant import Accountant
-from dpsynth.filters import zcdp_rho
+from dpsynth.filters import Measures, gdp_mu_squared, zcdp_rho
 from dpsynth.privacy import ZCDP, Mechanism, PartitionSelection, mechanism_from_spec
 
 _MOST_KINDS = 16
@@ -25,10 +26,8 @@ class Price:
 
     Parameters
     ----------
-    rdp : tuple of float
-        Rényi cost at the ledger's orders, in nats.
-    rho : float or None
-        Cost in zCDP, where there is one.
+    measures : Measures
+        What stop rules add up.
     failure_delta : float
         Sum of the failure probabilities.
     epsilon : float
@@ -37,8 +36,7 @@ class Price:
         ε at the δ that the plan was made for.
     """
 
-    rdp: tuple[float, ...]
-    rho: float | None
+    measures: Measures
     failure_delta: float
     epsilon: float
     epsilon_as_planned: float
@@ -55,11 +53,35 @@ def price(
     """Price mechanisms that run one after another."""
     accountant = Accountant(mechanisms)
     return Price(
-        rdp=tuple(float(value) for value in accountant.rdp(np.asarray(orders))),
-        rho=zcdp_rho(mechanisms),
+        measures=measure(mechanisms, orders=orders),
         failure_delta=accountant.failure_delta,
         epsilon=float(accountant.epsilon(delta)),
         epsilon_as_planned=float(accountant.epsilon(planned_delta)),
+    )
+
+
+@lru_cache(maxsize=1024)
+def measure(mechanisms: tuple[Mechanism, ...], *, orders: tuple[float, ...]) -> Measures:
+    """Return what stop rules add up for mechanisms that run one after another."""
+    return Measures(
+        rdp=tuple(float(value) for value in Accountant(mechanisms).rdp(np.asarray(orders))),
+        rho=zcdp_rho(mechanisms),
+        mu_squared=gdp_mu_squared(mechanisms),
+    )
+
+
+def measures_to_json(measures: Measures) -> dict[str, Any]:
+    """Return measures as entries hold them."""
+    return {"rdp": measures.rdp, "rho": measures.rho, "mu_squared": measures.mu_squared}
+
+
+def measures_from_json(text: str) -> Measures:
+    """Read what :func:`measures_to_json` described, reals as strings."""
+    value = json.loads(text)
+    return Measures(
+        rdp=tuple(float(part) for part in value["rdp"]),
+        rho=None if value["rho"] is None else float(value["rho"]),
+        mu_squared=None if value["mu_squared"] is None else float(value["mu_squared"]),
     )
 
 

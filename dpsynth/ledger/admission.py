@@ -6,15 +6,19 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from dpsynth._ledger_summary import round_down, round_up
-from dpsynth._pricing import Price
 from dpsynth.errors import BudgetError
 from dpsynth.filters import FilterKind, StopRule
+from dpsynth.ledger.pricing import Price
+from dpsynth.ledger.rounding import round_down, round_up
 from dpsynth.privacy import Plan, PrivacyUnit
+
+Cost = tuple[float, ...]
+
+_WITHOUT_SAMPLING = {FilterKind.ZCDP: "zCDP", FilterKind.GDP: "Gaussian differential privacy"}
 
 
 def decide(
-    rule: StopRule, cost: Price, *, costs: Sequence[float], failures: Sequence[float]
+    rule: StopRule, cost: Price, *, costs: Sequence[Cost], failures: Sequence[float]
 ) -> Literal["filter", "plan"] | BudgetError:
     """Return the rule that admits a plan, or the refusal.
 
@@ -24,18 +28,20 @@ def decide(
         Stop rule of the population.
     cost : Price
         Cost of the plan.
-    costs, failures : sequence of float
-        Costs in the filter's measure, and failure probabilities, of all charges that are not
-        aborted.
+    costs : sequence of tuple of float
+        What the filter adds up, of all charges that are not aborted.
+    failures : sequence of float
+        Their failure probabilities.
     """
-    asked = rule.cost(cost.rdp, cost.rho)
+    asked = rule.cost(cost.measures)
     if rule.admits([*costs, asked], [*failures, cost.failure_delta]):
         return "filter"
-    if rule.kind is FilterKind.RDP and not costs and cost.epsilon <= rule.budget.epsilon:
+    if rule.closes_with_first_plan and not costs and cost.epsilon <= rule.budget.epsilon:
         return "plan"
-    if rule.kind is FilterKind.ZCDP and cost.rho is None:
+    if math.isinf(rule.main_cost(asked)) and rule.kind in _WITHOUT_SAMPLING:
         return BudgetError(
-            "this plan has no finite ρ, and the budget is kept in zCDP.",
+            f"this plan has no finite cost in {_WITHOUT_SAMPLING[rule.kind]}, in which the budget "
+            "is kept.",
             code="DPS104",
             fix="take a method that does not sample rows.",
         )
@@ -49,7 +55,7 @@ def decide(
             fix="declare the categories in the schema, or plan with a smaller delta.",
         )
     fits = round_down(room(rule, costs))
-    left, limit = (max(0.0, rule.limit - part) for part in (math.fsum(costs), 0.0))
+    share, left = rule.used([asked]), max(0.0, 1 - rule.used(costs))
     if fits > 0:
         rest = f"there is room left for Gaussian noise of ε up to {fits:g} on its own"
         fix = f"plan with an epsilon of at most {fits:g}; a method that samples rows may need less."
@@ -59,16 +65,16 @@ def decide(
             "nothing more can be run on these people; a model that is fitted can still be sampled."
         )
     return BudgetError(
-        f"{price_tag}. Of the population's ε = {rule.budget.epsilon:g} {rest} (in the filter's "
-        f"measure the plan asks for {asked:.4g}, and {left:.4g} of {limit:.4g} is left).",
+        f"{price_tag}. Of the population's ε = {rule.budget.epsilon:g} {rest} (the plan asks for "
+        f"{share:.4g} of what the filter admits, and {left:.4g} of it is left).",
         code="DPS101",
         fix=fix,
     )
 
 
-def room(rule: StopRule, costs: Sequence[float]) -> float:
+def room(rule: StopRule, costs: Sequence[Cost]) -> float:
     """Return the largest ε that would still be admitted, on its own."""
-    if not costs and rule.kind is FilterKind.RDP:
+    if not costs and rule.closes_with_first_plan:
         return rule.budget.epsilon
     return rule.largest_gaussian(costs)
 

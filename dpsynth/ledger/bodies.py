@@ -1,4 +1,4 @@
-"""What the entries of a ledger hold; :mod:`dpsynth._ledger_log` says what they mean."""
+"""What the entries of a ledger hold; :mod:`dpsynth.ledger.tables` says what they mean."""
 
 from __future__ import annotations
 
@@ -9,18 +9,24 @@ from importlib import metadata
 from typing import Any
 
 from dpsynth import __version__
-from dpsynth._ledger_log import FORMAT
-from dpsynth._owner import Owner
-from dpsynth._pricing import Price
 from dpsynth.errors import UsageError
-from dpsynth.filters import StopRule
+from dpsynth.filters import Measures, StopRule
+from dpsynth.ledger.entries import FORMAT
+from dpsynth.ledger.owner import Owner
+from dpsynth.ledger.pricing import Price, measures_to_json
 from dpsynth.privacy import NeighbouringRelation, Plan, PrivacyUnit
 
 _N_POLICIES = ("noised", "declared", "replace_one")
 
 
 def first_entries(
-    *, population: str, dataset: str, rule: StopRule, unit: PrivacyUnit, n_policy: str | None
+    *,
+    population: str,
+    dataset: str,
+    rule: StopRule,
+    unit: PrivacyUnit,
+    n_policy: str | None,
+    content_hmac: str | None,
 ) -> list[tuple[str, dict[str, Any]]]:
     """Return the entries with which a ledger begins."""
     is_replace = unit.relation is NeighbouringRelation.REPLACE_ONE
@@ -47,26 +53,20 @@ def first_entries(
                 },
                 "n_policy": n_policy,
                 "budget": {"epsilon": rule.budget.epsilon, "delta": rule.budget.delta},
-                "filter": {
-                    "kind": str(rule.kind),
-                    "order": rule.order,
-                    "orders": rule.orders,
-                    "failure_delta": rule.failure_delta,
-                },
+                "stop_rule": rule.spec(),
             },
         ),
-        ("dataset", dataset_body(dataset, population_id)),
+        ("dataset", dataset_body(dataset, population_id, content_hmac)),
     ]
 
 
-def dataset_body(name: str, population_id: str) -> dict[str, Any]:
+def dataset_body(name: str, population_id: str, content_hmac: str | None) -> dict[str, Any]:
     """Return the entry of a dataset."""
     return {
         "dataset_id": str(uuid.uuid4()),
         "population_id": population_id,
         "name": _name(name, "dataset"),
-        # A keyed digest of the content, once custodians hold keys.
-        "content_hmac": None,
+        "content_hmac": content_hmac,
     }
 
 
@@ -76,21 +76,42 @@ def plan_body(plan: Plan) -> dict[str, Any]:
 
 
 def reserved_body(
-    plan: Plan, cost: Price, *, dataset_id: str, rule: str, measured: float
+    plan: Plan, price: Price, *, dataset_id: str, rule: str, cost: float
 ) -> dict[str, Any]:
-    """Return the entry of a charge; ``measured`` is its cost in the filter's measure."""
+    """Return the entry of a charge; ``cost`` is what the filter adds up."""
     return {
         "charge_id": str(uuid.uuid4()),
         "dataset_id": dataset_id,
         "plan_sha256": plan.digest(),
         "rule": rule,
-        "cost": measured,
-        "failure_delta": cost.failure_delta,
-        "epsilon": cost.epsilon,
-        "rdp": cost.rdp,
-        "rho": cost.rho,
+        "cost": cost,
+        "failure_delta": price.failure_delta,
+        "epsilon": price.epsilon,
+        "measures": measures_to_json(price.measures),
         "owner": Owner.current().to_dict(),
         "versions": _versions(),
+    }
+
+
+def stopped_body(
+    charge_id: str, *, reason: str, cost: float, measures: Measures
+) -> dict[str, Any]:
+    """Return the entry of a run that ended early, with what its leased steps cost."""
+    return {
+        "charge_id": charge_id,
+        "reason": reason,
+        "cost": cost,
+        "measures": measures_to_json(measures),
+    }
+
+
+def released_body(name: str, *, table_sha256: str, charges: tuple[str, ...]) -> dict[str, Any]:
+    """Return the entry of a release."""
+    return {
+        "release_id": str(uuid.uuid4()),
+        "name": _name(name, "release"),
+        "table_sha256": table_sha256,
+        "charges": charges,
     }
 
 

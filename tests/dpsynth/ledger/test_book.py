@@ -19,7 +19,7 @@ import pytest
 
 from dpsynth.accountant import Accountant
 from dpsynth.errors import BudgetError, IntegrityError, UsageError
-from dpsynth.filters import StopRule, gaussian_epsilon
+from dpsynth.filters import gaussian_epsilon, stop_rule
 from dpsynth.ledger import Anchor, Charge, ChargeState, Ledger
 from dpsynth.privacy import (
     Budget,
@@ -37,7 +37,7 @@ from dpsynth.privacy import (
 ADD_REMOVE = NeighbouringRelation.ADD_REMOVE
 BUDGET = Budget(epsilon=3, delta=1e-5)
 UNIT = PrivacyUnit()
-STOP_RULE = StopRule.for_budget(BUDGET)
+STOP_RULE = stop_rule(BUDGET)
 
 
 def plan_of(*mechanisms: Mechanism, unit: PrivacyUnit = UNIT, stated: float = 100.0) -> Plan:
@@ -59,7 +59,17 @@ def gaussian_plan(share: float, **changes) -> Plan:
     return plan_of(Gaussian(relation=ADD_REMOVE, noise_multiplier=sigma), **changes)
 
 
+def sampled_plan(steps: int = 400, **changes) -> Plan:
+    return plan_of(
+        PoissonSampledGaussian(
+            relation=ADD_REMOVE, noise_multiplier=1.2, sampling_probability=0.01, steps=steps
+        ),
+        **changes,
+    )
+
+
 SMALL = gaussian_plan(0.1)
+SAMPLED = sampled_plan()
 # Within the budget by its own certificate (3.0 > ε > 2.74), but more than the filter admits.
 ONLY_ALONE = gaussian_plan(1.08)
 
@@ -101,6 +111,10 @@ def charge_in(ledger: Ledger, state: ChargeState) -> Charge:
         charge.abort()
     if state in (ChargeState.TOUCHED, ChargeState.COMMITTED):
         charge.touch()
+    if state is ChargeState.STOPPED:
+        charge = ledger.reserve(SAMPLED, dataset="adult")
+        charge.touch(leases=True)
+        charge.stop()
     if state is ChargeState.COMMITTED:
         charge.commit()
     assert charge.state is state
@@ -115,8 +129,8 @@ LEGAL = {
 
 
 @pytest.mark.parametrize("state", ChargeState)
-@pytest.mark.parametrize("move", ["touch", "commit", "abort"])
-def test_only_three_transitions_are_legal(state, move):
+@pytest.mark.parametrize("move", ["touch", "commit", "stop", "abort"])
+def test_only_legal_transitions_are_legal(state, move):
     ledger = in_memory()
     charge = charge_in(ledger, state)
     before = ledger.anchor
@@ -124,7 +138,8 @@ def test_only_three_transitions_are_legal(state, move):
         getattr(charge, move)()
         assert ledger.anchor.sequence == before.sequence + 1
     else:
-        with pytest.raises(UsageError, match=f"this charge is {state}"):
+        refusal = "took no leases" if state == "touched" and move == "stop" else f"is {state}"
+        with pytest.raises(UsageError, match=f"this charge {refusal}"):
             getattr(charge, move)()
         assert charge.state is state
         assert ledger.anchor == before
@@ -170,7 +185,7 @@ def test_touch_is_on_disk_when_it_returns(ledger, path, tmp_path):
 def test_full_disk_refuses_what_it_cannot_enter(ledger):
     tiny = gaussian_plan(0.001)
     charges = [ledger.reserve(tiny, dataset="adult") for _ in range(60)]
-    connection = ledger._store._connection
+    connection = ledger._store._database._connection
     pages = connection.execute("PRAGMA page_count").fetchone()[0]
     connection.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(IntegrityError, match="disk is full"):
@@ -256,11 +271,7 @@ def test_filter_admits_ten_small_plans_and_no_eleventh():
 
 def test_subsampled_plans_add_up_in_the_filter():
     ledger = in_memory()
-    sampled = plan_of(
-        PoissonSampledGaussian(
-            relation=ADD_REMOVE, noise_multiplier=1.2, sampling_probability=0.01, steps=400
-        )
-    )
+    sampled = SAMPLED
     per_plan = float(Accountant(sampled.mechanisms).rdp([STOP_RULE.order])[0])
     admitted = int(STOP_RULE.limit / per_plan)
     assert admitted >= 2
@@ -312,7 +323,7 @@ def test_zcdp_filter_takes_what_has_a_rho_and_never_a_plan_certificate():
     sampled = PoissonSampledGaussian(
         relation=ADD_REMOVE, noise_multiplier=5.0, sampling_probability=0.01, steps=1
     )
-    with pytest.raises(BudgetError, match=r"DPS104.*no finite ρ"):
+    with pytest.raises(BudgetError, match=r"DPS104.*no finite cost in zCDP"):
         ledger.reserve(plan_of(sampled), dataset="adult")
     with pytest.raises(BudgetError, match="DPS101"):
         ledger.reserve(ONLY_ALONE, dataset="adult")
@@ -367,7 +378,7 @@ def test_summary_rounds_against_the_spender_and_survives_reopening(path):
         (line, given_back) = summary.charges
         assert (line.state, given_back.state) == ("committed", "aborted")
         assert line.epsilon == summary.spent
-        room = STOP_RULE.largest_gaussian([0.3 * STOP_RULE.limit])
+        room = STOP_RULE.largest_gaussian([(0.3 * STOP_RULE.limit,)])
         assert room - 0.001 <= summary.remaining <= room
     with Ledger.open(path) as again:
         assert again.summary() == summary
@@ -688,7 +699,7 @@ def rehashed(path: Path, seq: int, old: str, new: str) -> None:
         (2, '"epsilon":"3.0"', '"epsilon":"0.5"', "entry 5 reserves more than the budget admits"),
         (5, '"cost":"', '"cost":"0', "entry 5 books another cost"),
         (8, '"spec"', '"sepc"', r"entry 8 \(plan\) is malformed"),
-        (2, '"kind":"rdp"', '"kind":"pld"', r"entry 5 \(reserved\) is malformed"),
+        (2, '"kind":"rdp"', '"kind":"pld"', r"entry 2 \(population\) is malformed"),
     ],
 )
 def test_rewritten_chain_must_still_obey_the_rules(path, seq, old, new, message):
@@ -705,21 +716,22 @@ def test_entry_of_a_later_version_is_not_guessed_at(path):
     history(path)
     connection = sqlite3.connect(path, isolation_level=None)
     head = connection.execute("SELECT hash FROM entry WHERE seq = 14").fetchone()[0]
-    lines = "\n".join([head, "15", "lease", "now", "{}"])
+    lines = "\n".join([head, "15", "loan", "now", "{}"])
     digest = hashlib.sha256(lines.encode()).hexdigest()
-    row = (15, head, digest, "lease", "now", "{}")
+    row = (15, head, digest, "loan", "now", "{}")
     connection.execute("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?)", row)
     connection.close()
     with pytest.raises(IntegrityError, match="DPS611 entry 15 is of a kind"):
         Ledger.open(path)
 
 
-def test_cut_off_tail_is_seen_with_an_anchor_only(path):
+def test_cut_off_tail_is_seen_with_an_anchor_only(path, nobody_has_seen):
     anchor = history(path)
     assert Anchor.from_dict(anchor.to_dict() | {"signature": "later"}) == anchor
     with Ledger.open(path) as ledger:
         ledger.check(anchor=anchor)
     tamper(path, "DELETE FROM entry WHERE seq = 14")
+    nobody_has_seen()
     with Ledger.open(path) as ledger:
         ledger.check()
         with pytest.raises(IntegrityError, match="ends before entry 14"):
@@ -730,12 +742,13 @@ def test_cut_off_tail_is_seen_with_an_anchor_only(path):
             ledger.check(anchor=anchor)
 
 
-def test_older_copy_and_other_ledger_are_seen_with_an_anchor(path, tmp_path):
+def test_older_copy_and_other_ledger_are_seen_with_an_anchor(path, tmp_path, nobody_has_seen):
     create(path).close()
     shutil.copy(path, tmp_path / "old.db")
     with Ledger.open(path) as ledger:
         ledger.reserve(SMALL, dataset="adult").touch()
         anchor = ledger.anchor
+    nobody_has_seen()
     with (
         Ledger.open(tmp_path / "old.db") as old,
         pytest.raises(IntegrityError, match="ends before entry 6"),

@@ -1,0 +1,690 @@
+"""The book of one population's budget."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import NoReturn, Self
+
+from dpsynth.errors import BudgetError, IntegrityError, UsageError
+from dpsynth.filters import FAILURE_SHARE, FilterKind, stop_rule
+from dpsynth.ledger import replay as replays
+from dpsynth.ledger.admission import decide, other_unit, understated
+from dpsynth.ledger.anchors import Anchor, AnchorNotes
+from dpsynth.ledger.bodies import (
+    dataset_body,
+    first_entries,
+    plan_body,
+    refused_body,
+    released_body,
+    reserved_body,
+    stopped_body,
+)
+from dpsynth.ledger.charge import Charge
+from dpsynth.ledger.entries import CAME_FROM, ChargeState, damaged
+from dpsynth.ledger.leases import leasable, realised
+from dpsynth.ledger.owner import Owner
+from dpsynth.ledger.pricing import Price, measure, measures_from_json, price
+from dpsynth.ledger.recomputing import recompute
+from dpsynth.ledger.replay import Replay
+from dpsynth.ledger.sqlite import SQLite
+from dpsynth.ledger.store import Database, Store
+from dpsynth.ledger.summary import LedgerSummary, summarise
+from dpsynth.privacy import Budget, NeighbouringRelation, Plan, PrivacyUnit
+
+_NOT_THERE = "DPS513"
+"""Code of a move that the state of a charge does not allow."""
+
+
+class Ledger:
+    """The book of one population's budget.
+
+    Make one with :meth:`create`, :meth:`open` or :meth:`in_memory`. One object may be used by
+    several threads; every process opens its own.
+
+    Privacy
+    -------
+    The ledger holds parameters and times, never anything computed from data. It is confidential
+    nevertheless: which plans were run on whom, and when, is nobody else's business.
+    """
+
+    def __init__(self, store: Store, replay: Replay, notes: AnchorNotes | None) -> None:
+        (self._population,) = replay.tables["population"].values()
+        self._store = store
+        self._ledger_id = replay.ledger_id
+        self._rule = replays.stop_rule(self._population)
+        if notes is not None:
+            store.after_commit = lambda head: notes.note(
+                Anchor(ledger_id=self._ledger_id, sequence=head.seq, head=head.hash)
+            )
+
+    # -- making and opening --------------------------------------------------------------------
+
+    @classmethod
+    def create(
+        cls,
+        path: str | Path,
+        *,
+        population: str,
+        dataset: str,
+        budget: Budget,
+        unit: PrivacyUnit,
+        filter: FilterKind | str = FilterKind.RDP,
+        failure_share: float = FAILURE_SHARE,
+        n_policy: str | None = None,
+        content_hmac: str | None = None,
+    ) -> Self:
+        """Open a new book.
+
+        Parameters
+        ----------
+        path : path or str
+            File to make, on a local disk, or the URL of an empty database
+            (``postgresql+psycopg://user@host/database``).
+        population : str
+            Name of the people whose budget this is; public.
+        dataset : str
+            Name of the first dataset about them; public.
+        budget : Budget
+            The most that may ever be spent on them.
+        unit : PrivacyUnit
+            Who is protected.
+        filter : {"rdp", "zcdp", "gdp", "rdp_mixture"}
+            Measure in which plans are added up (:mod:`dpsynth.filters`); Rényi divergence at one
+            order admits every mechanism.
+        failure_share : float
+            Share of δ set aside for failure probabilities of category discovery, in [0, 1). It
+            cannot be changed later (:mod:`dpsynth.filters` says why).
+        n_policy : {"noised", "declared", "replace_one"}, optional
+            Whether the number of units is public: only noisy counts of it, declared by the
+            custodian, or public through the neighbouring relation. A statement for reports.
+        content_hmac : str, optional
+            Keyed digest of the first dataset (:mod:`dpsynth.identity`).
+
+        Raises
+        ------
+        IntegrityError
+            If the file exists, or the database holds a ledger.
+        UsageError
+            If a parameter is wrong, or the ledger cannot be made or reached.
+        """
+        entries = first_entries(
+            population=population,
+            dataset=dataset,
+            rule=stop_rule(budget, kind=filter, failure_share=failure_share),
+            unit=unit,
+            n_policy=n_policy,
+            content_hmac=content_hmac,
+        )
+        return cls._new(_create(path), entries, AnchorNotes())
+
+    @classmethod
+    def in_memory(
+        cls,
+        *,
+        dataset: str,
+        budget: Budget,
+        unit: PrivacyUnit,
+        population: str | None = None,
+        filter: FilterKind | str = FilterKind.RDP,
+        failure_share: float = FAILURE_SHARE,
+    ) -> Self:
+        """Open a book that ends with the process: for tests and research on public data."""
+        entries = first_entries(
+            population=population or dataset,
+            dataset=dataset,
+            rule=stop_rule(budget, kind=filter, failure_share=failure_share),
+            unit=unit,
+            n_policy=None,
+            content_hmac=None,
+        )
+        return cls._new(SQLite.in_memory(), entries, None)
+
+    @classmethod
+    def open(cls, path: str | Path, *, read_only: bool = False) -> Self:
+        """Open an existing book: verify it, and give back what dead processes had reserved.
+
+        Parameters
+        ----------
+        path : path or str
+            File of the ledger, or the URL of its database.
+        read_only : bool
+            Look only; nothing is given back, and nothing can be reserved.
+
+        Raises
+        ------
+        UsageError
+            If there is no such ledger, or it cannot be written and ``read_only`` is false.
+        IntegrityError
+            If it is no ledger, was changed, or is older than one that this user has seen.
+        """
+        notes = AnchorNotes()
+        ledger = cls._verified(Store(_open(path, read_only), read_only=read_only), notes)
+        if not read_only:
+            notes.note(ledger.anchor)
+            ledger.recover()
+        return ledger
+
+    @classmethod
+    def _new(
+        cls,
+        database: Database,
+        entries: Iterable[tuple[str, dict[str, object]]],
+        notes: AnchorNotes | None,
+    ) -> Self:
+        store = Store(database)
+        store.begin(entries)
+        ledger = cls._verified(store, notes)
+        if notes is not None:
+            notes.note(ledger.anchor)
+        return ledger
+
+    @classmethod
+    def _verified(cls, store: Store, notes: AnchorNotes | None) -> Self:
+        try:
+            with store.reading():
+                replay = store.verify()
+                if len(replay.tables["population"]) != 1:
+                    raise damaged(2, "and those after it do not name one population")
+                ledger = cls(store, replay, notes)
+                newest = notes.newest(replay.ledger_id) if notes else None
+                if newest is not None:
+                    ledger._compare(newest)
+        except BaseException:
+            store.close()
+            raise
+        return ledger
+
+    def close(self) -> None:
+        """Close the file."""
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # -- spending ------------------------------------------------------------------------------
+
+    @property
+    def unit(self) -> PrivacyUnit:
+        """Who is protected."""
+        return PrivacyUnit(
+            column=self._population["unit_column"],
+            max_rows=self._population["max_rows"],
+            relation=NeighbouringRelation(self._population["relation"]),
+        )
+
+    @property
+    def budget(self) -> Budget:
+        """The most that may ever be spent."""
+        return self._rule.budget
+
+    def add_dataset(self, name: str, *, content_hmac: str | None = None) -> None:
+        """Enter another dataset about the same people; it charges the same budget.
+
+        Parameters
+        ----------
+        name : str
+            Name of the dataset; public.
+        content_hmac : str, optional
+            Keyed digest of its content (:mod:`dpsynth.identity`).
+
+        Raises
+        ------
+        UsageError
+            If the name is taken.
+        IntegrityError
+            If the content is that of a dataset with another name.
+        """
+        with self._store.writing():
+            known = self._datasets()
+            if name in known:
+                raise UsageError(
+                    f"the ledger has a dataset {name!r} already.", fix="choose another name."
+                )
+            _refuse_twin(known, name, content_hmac)
+            body = dataset_body(name, self._population["population_id"], content_hmac)
+            self._store.append("dataset", body)
+
+    def recognise(self, dataset: str, content_hmac: str | None) -> None:
+        """Make sure that a table is the one that was entered under this name.
+
+        A dataset that was entered without a digest takes this one.
+
+        Parameters
+        ----------
+        dataset : str
+            Name of the dataset.
+        content_hmac : str or None
+            Keyed digest of the table (:mod:`dpsynth.identity`); ``None`` without a key.
+
+        Raises
+        ------
+        UsageError
+            If the dataset has a digest and none is given.
+        IntegrityError
+            If the table is another one.
+
+        Privacy
+        -------
+        That a table is the one that was entered is outside the guarantee, like its form.
+        """
+        known = self._known_datasets()
+        row = self._row(known, dataset)
+        if row["content_hmac"] is None and content_hmac is None:
+            return
+        if content_hmac is None:
+            raise UsageError(
+                f"the dataset {dataset!r} is recognised by a keyed digest, and no key is given.",
+                code="DPS517",
+                fix="give the custodian's key.",
+            )
+        _refuse_twin(known, dataset, content_hmac)
+        if row["content_hmac"] is None:
+            with self._store.writing():
+                body = {"dataset_id": row["dataset_id"], "content_hmac": content_hmac}
+                self._store.append("identified", body)
+        elif row["content_hmac"] != content_hmac:
+            raise IntegrityError(
+                f"this table is not the one that was entered as {dataset!r}, or the key is "
+                "another one.",
+                code="DPS616",
+                fix="enter it as a dataset of its own: it charges the same budget.",
+            )
+
+    def reserve(self, plan: Plan, *, dataset: str) -> Charge:
+        """Book a plan before it reads data, or refuse it.
+
+        Every number in the decision is worked out anew from the plan's mechanisms.
+
+        Parameters
+        ----------
+        plan : Plan
+            What is to be run.
+        dataset : str
+            Name of the dataset that it reads.
+
+        Returns
+        -------
+        Charge
+            Reserved; call :meth:`Charge.touch` before the first row is read.
+
+        Raises
+        ------
+        BudgetError
+            If the plan protects another unit (``DPS105``), costs more than it says (``DPS106``) or
+            more than remains (``DPS101``). The refusal is entered; a smaller plan may be tried.
+        UsageError
+            If the ledger does not know the dataset, or the plan runs no mechanism.
+
+        Privacy
+        -------
+        Admission and refusal depend on parameters only.
+        """
+        if not plan.charges:
+            raise UsageError("the plan runs no mechanism, so that there is nothing to book.")
+        dataset_id = self._row(self._known_datasets(), dataset)["dataset_id"]
+        refusal = other_unit(plan, self.unit)
+        if refusal is not None:
+            self._refuse(refusal, plan, dataset_id, epsilon=None)
+        # Before the write lock is taken: this may need seconds, and depends on the plan alone.
+        cost = price(
+            plan.mechanisms,
+            orders=self._rule.orders,
+            delta=self.budget.delta,
+            planned_delta=plan.budget.delta,
+        )
+        refusal = understated(plan, cost)
+        if refusal is not None:
+            self._refuse(refusal, plan, dataset_id, epsilon=cost.epsilon)
+        with self._store.writing():
+            costs, failures = self._live_costs()
+            decision = decide(self._rule, cost, costs=costs, failures=failures)
+            if isinstance(decision, str):
+                return self._book(plan, cost, dataset_id=dataset_id, rule=decision)
+        self._refuse(decision, plan, dataset_id, epsilon=cost.epsilon)
+
+    def charge(self, charge_id: str) -> Charge:
+        """Return the charge of this identifier, for example to give it back by hand.
+
+        Raises
+        ------
+        UsageError
+            If there is none.
+        """
+        self._state(charge_id)
+        return Charge(self, charge_id)
+
+    def recover(self) -> tuple[str, ...]:
+        """Settle what processes of this machine have left open that no longer run.
+
+        What was only reserved is given back; a run that took leases is stopped and counts for
+        them. Any other charge that was touched counts in full for ever.
+
+        Returns
+        -------
+        tuple of str
+            Identifiers of the charges settled.
+        """
+        query = (
+            "SELECT charge_id, state, owner FROM charge WHERE state = 'reserved' "
+            "OR (state = 'touched' AND leased IS NOT NULL) ORDER BY seq"
+        )
+        with self._store.reading():
+            open_charges = self._store.rows(query)
+        settled = []
+        for row in open_charges:
+            if not Owner.from_dict(json.loads(row["owner"])).is_gone():
+                continue
+            try:
+                if row["state"] == ChargeState.RESERVED:
+                    self._abort(row["charge_id"], reason="owner gone")
+                else:
+                    self._stop(row["charge_id"], reason="owner gone")
+            except UsageError as error:
+                if error.code != _NOT_THERE:
+                    raise
+                continue  # another process was quicker
+            settled.append(row["charge_id"])
+        return tuple(settled)
+
+    def record_release(self, name: str, *, table_sha256: str, charges: Iterable[str]) -> None:
+        """Enter that a table was released, and which charges paid for it.
+
+        Parameters
+        ----------
+        name : str
+            Name of the release; public.
+        table_sha256 : str
+            Digest of the synthetic table.
+        charges : iterable of str
+            Identifiers of the charges.
+
+        Raises
+        ------
+        UsageError
+            If one of the charges is unknown or was never touched.
+        """
+        charges = tuple(charges)
+        with self._store.writing():
+            for charge_id in charges:
+                if self._state_now(charge_id) in (ChargeState.RESERVED, ChargeState.ABORTED):
+                    raise UsageError("a release needs a charge that was touched.")
+            body = released_body(name, table_sha256=table_sha256, charges=charges)
+            self._store.append("released", body)
+
+    # -- looking -------------------------------------------------------------------------------
+
+    @property
+    def anchor(self) -> Anchor:
+        """Head of the chain, to be kept outside the ledger."""
+        with self._store.reading():
+            return self._anchor_now()
+
+    def check(
+        self, *, anchor: Anchor | None = None, recomputed: bool = False
+    ) -> LedgerSummary:
+        """Verify the chain, the rules and the tables, entry by entry.
+
+        Parameters
+        ----------
+        anchor : Anchor, optional
+            An earlier head of this ledger; without it a cut-off tail that was cut off the tables
+            too can be seen only by users who have noted a later head.
+        recomputed : bool
+            Work out every cost anew from the mechanisms as well, which may need seconds.
+
+        Returns
+        -------
+        LedgerSummary
+            Without ``spent_if_fixed``.
+
+        Raises
+        ------
+        IntegrityError
+            Naming the first bad entry, or what the tables and the log do not agree on.
+        """
+        with self._store.reading():
+            replay = self._store.verify()
+            if anchor is not None:
+                self._compare(anchor)
+        if recomputed:
+            recompute(replay.tables, self._rule)
+        return self.summary(compose=False)
+
+    def summary(self, *, compose: bool = True) -> LedgerSummary:
+        """Say what was spent and what remains.
+
+        Parameters
+        ----------
+        compose : bool
+            Work out ``spent_if_fixed`` as well, which may need seconds.
+        """
+        with self._store.reading():
+            anchor = self._anchor_now()
+            datasets = list(self._datasets())
+            charges = self._store.rows(
+                "SELECT charge.*, dataset.name AS dataset, plan.method, plan.spec FROM charge "
+                "JOIN dataset ON dataset.dataset_id = charge.dataset_id "
+                "JOIN plan ON plan.plan_sha256 = charge.plan_sha256 ORDER BY charge.reserved"
+            )
+            releases = self._store.rows("SELECT * FROM released ORDER BY seq")
+        return summarise(
+            anchor=anchor,
+            population=self._population,
+            unit=self.unit,
+            rule=self._rule,
+            datasets=datasets,
+            charges=charges,
+            releases=releases,
+            compose=compose,
+        )
+
+    def __repr__(self) -> str:
+        name, budget = self._population["name"], self.budget
+        return f"Ledger({name!r}, ε = {budget.epsilon:g}, δ = {budget.delta:g})"
+
+    # -- inside a transaction ------------------------------------------------------------------
+
+    def _book(self, plan: Plan, cost: Price, *, dataset_id: str, rule: str) -> Charge:
+        if not self._store.rows("SELECT 1 FROM plan WHERE plan_sha256 = ?", plan.digest()):
+            self._store.append("plan", plan_body(plan))
+        main = self._rule.main_cost(self._rule.cost(cost.measures))
+        body = reserved_body(plan, cost, dataset_id=dataset_id, rule=rule, cost=main)
+        self._store.append(ChargeState.RESERVED, body)
+        return Charge(self, body["charge_id"])
+
+    def _live_costs(self) -> tuple[list[tuple[float, ...]], list[float]]:
+        if self._rule.is_curve:
+            rows = self._store.live("measures", "failure_delta")
+            costs = [self._rule.cost(measures_from_json(row["measures"])) for row in rows]
+        else:
+            rows = self._store.live("cost", "failure_delta")
+            costs = [(row["cost"],) for row in rows]
+        return costs, [row["failure_delta"] for row in rows]
+
+    def _datasets(self) -> dict[str, dict[str, str | None]]:
+        """Return datasets by name."""
+        rows = self._store.rows("SELECT * FROM dataset ORDER BY seq")
+        return {row["name"]: row for row in rows}
+
+    def _charge_now(self, charge_id: str) -> dict[str, str]:
+        rows = self._store.rows(
+            "SELECT charge.*, plan.spec FROM charge "
+            "JOIN plan ON plan.plan_sha256 = charge.plan_sha256 WHERE charge_id = ?",
+            charge_id,
+        )
+        if not rows:
+            raise UsageError("the ledger has no such charge.")
+        return rows[0]
+
+    def _state_now(self, charge_id: str) -> ChargeState:
+        return ChargeState(self._charge_now(charge_id)["state"])
+
+    def _expect(self, charge_id: str, state: ChargeState, purpose: str) -> dict[str, str]:
+        row = self._charge_now(charge_id)
+        if row["state"] != state:
+            raise UsageError(
+                f"this charge is {row['state']}; only one that is {state} {purpose}.",
+                code=_NOT_THERE,
+                fix="reserve the plan again." if state is ChargeState.RESERVED else None,
+            )
+        return row
+
+    def _anchor_now(self) -> Anchor:
+        head = self._store.head
+        return Anchor(ledger_id=self._ledger_id, sequence=head.seq, head=head.hash)
+
+    def _compare(self, anchor: Anchor) -> None:
+        if anchor.ledger_id != self._ledger_id:
+            raise IntegrityError("the anchor is that of another ledger.", code="DPS614")
+        entry = self._store.entry(anchor.sequence)
+        if entry is None:
+            raise IntegrityError(
+                f"the ledger ends before entry {anchor.sequence}, which an anchor has seen.",
+                code="DPS614",
+                fix="restore the newest copy; this one was cut off or is an older state.",
+            )
+        if entry.hash != anchor.head:
+            raise IntegrityError(
+                f"entry {anchor.sequence} is not the one that an anchor has seen.",
+                code="DPS614",
+                fix="restore the newest copy; this one was rewritten or forked.",
+            )
+
+    # -- each its own transaction --------------------------------------------------------------
+
+    def _state(self, charge_id: str) -> ChargeState:
+        with self._store.reading():
+            return self._state_now(charge_id)
+
+    def _touch(self, charge_id: str, *, leases: bool) -> bool:
+        with self._store.writing():
+            row = self._expect(charge_id, ChargeState.RESERVED, "can be touched")
+            steps = leasable(json.loads(row["spec"])) if leases else {}
+            leased = dict.fromkeys(steps, 0) or None
+            body = {"charge_id": charge_id, "leased": leased}
+            self._store.append(ChargeState.TOUCHED, body)
+        return leased is not None
+
+    def _lease(self, charge_id: str, step: str, upto: int) -> None:
+        with self._store.writing():
+            row = self._expect(charge_id, ChargeState.TOUCHED, "takes leases")
+            if row["leased"] is None:
+                raise UsageError("this charge was touched without leases.")
+            leased = json.loads(row["leased"])
+            planned = leasable(json.loads(row["spec"])).get(step, 0)
+            if step not in leased or not leased[step] <= upto <= planned:
+                raise IntegrityError(
+                    f"the plan has {planned} runs of the step {step!r}, and {upto} are asked for.",
+                    code="DPS110",
+                )
+            body = {"charge_id": charge_id, "leased": {**leased, step: upto}}
+            self._store.append("leased", body)
+
+    def _commit(self, charge_id: str) -> None:
+        with self._store.writing():
+            row = self._expect(charge_id, ChargeState.TOUCHED, "can be committed")
+            if row["leased"] is not None and json.loads(row["leased"]) != leasable(
+                json.loads(row["spec"])
+            ):
+                raise IntegrityError(
+                    "the run ended without having leased all steps of its plan.", code="DPS110"
+                )
+            self._store.append(ChargeState.COMMITTED, {"charge_id": charge_id})
+
+    def _abort(self, charge_id: str, *, reason: str) -> None:
+        with self._store.writing():
+            self._expect(charge_id, ChargeState.RESERVED, "can be given back")
+            body = {"charge_id": charge_id, "reason": reason}
+            self._store.append(ChargeState.ABORTED, body)
+
+    def _stop(self, charge_id: str, *, reason: str) -> None:
+        while True:
+            with self._store.reading():
+                before = self._expect(charge_id, ChargeState.TOUCHED, "can be stopped")
+            if before["leased"] is None:
+                raise UsageError(
+                    "this charge took no leases, so that it counts in full for ever."
+                )
+            measures = measures_from_json(before["measures"])
+            if before["rule"] == "filter":
+                # Worked out before the write lock is taken.
+                ran = realised(json.loads(before["spec"]), json.loads(before["leased"]))
+                measures = measure(ran, orders=self._rule.orders)
+            with self._store.writing():
+                now = self._expect(charge_id, ChargeState.TOUCHED, "can be stopped")
+                if now["leased"] != before["leased"]:
+                    continue  # it still runs, and has taken another lease meanwhile
+                cost = self._rule.main_cost(self._rule.cost(measures))
+                body = stopped_body(charge_id, reason=reason, cost=cost, measures=measures)
+                self._store.append(ChargeState.STOPPED, body)
+                return
+
+    def _known_datasets(self) -> dict[str, dict[str, str | None]]:
+        with self._store.reading():
+            return self._datasets()
+
+    @staticmethod
+    def _row(known: dict[str, dict[str, str | None]], name: str) -> dict[str, str | None]:
+        if name not in known:
+            names = ", ".join(repr(other) for other in known)
+            raise UsageError(
+                f"the ledger knows no dataset {name!r}; it knows {names}.",
+                fix="name one of these, or add the dataset to the population it is about.",
+            )
+        return known[name]
+
+    def _refuse(
+        self, refusal: BudgetError, plan: Plan, dataset_id: str, *, epsilon: float | None
+    ) -> NoReturn:
+        body = refused_body(plan, dataset_id=dataset_id, code=refusal.code, epsilon=epsilon)
+        with self._store.writing():
+            self._store.append("refused", body)
+        raise refusal
+
+
+def _refuse_twin(
+    known: dict[str, dict[str, str | None]], name: str, content_hmac: str | None
+) -> None:
+    for other, row in known.items():
+        if other != name and content_hmac is not None and row["content_hmac"] == content_hmac:
+            raise IntegrityError(
+                f"this table was entered as {other!r} before.", code="DPS616", fix="name it so."
+            )
+
+
+def _create(path: str | Path) -> Database:
+    where = _location(path)
+    if isinstance(where, Path):
+        return SQLite.create(where)
+    from dpsynth.ledger.server import Server
+
+    return Server.create(where)
+
+
+def _open(path: str | Path, read_only: bool) -> Database:
+    where = _location(path)
+    if isinstance(where, Path):
+        return SQLite.open(where, read_only=read_only)
+    from dpsynth.ledger.server import Server
+
+    return Server.open(where, read_only=read_only)
+
+
+def _location(path: str | Path) -> Path | str:
+    """Tell a file from the URL of a database."""
+    if isinstance(path, str) and "://" in path:
+        if path.startswith("sqlite:///"):
+            return Path(path.removeprefix("sqlite:///"))
+        return path
+    return Path(path)
