@@ -130,6 +130,10 @@ def seal(
         make_internal(internal)
         for item in evidence:
             item.write(internal / f"{item.kind}.json")
+        # Entered first: a ledger that names a release which a crash prevented is no harm.
+        ledger.record_release(
+            out.name, table_sha256=digest, charges=[model.privacy_["ledger"]["charge"]]
+        )
         public.rename(out)
     return out
 

@@ -14,6 +14,7 @@ from benchmarks.evaluate import evaluate
 from benchmarks.report import UtilityReport
 from dpsynth.errors import DPSynthError
 from dpsynth.evidence import table_sha256
+from dpsynth.identity import CustodianKey
 from dpsynth.ledger import Ledger
 from dpsynth.privacy import Budget
 from dpsynth.release import make_internal, refuse_existing, seal
@@ -54,6 +55,7 @@ def release(
     n: int | None = None,
     holdout: float = 0.2,
     progress: Progress | None = None,
+    key: CustodianKey | None = None,
 ) -> Released:
     """Fit, sample, evaluate and seal.
 
@@ -79,6 +81,8 @@ def release(
         Chance of every unit to be held out of the fit for the evaluation.
     progress : callable, optional
         Receives (steps done, steps in all).
+    key : CustodianKey, optional
+        Recognises the table as the one that was entered in the ledger.
 
     Raises
     ------
@@ -96,7 +100,13 @@ def release(
     refuse_existing(internal)
     reader = TableReader(data, synthesizer.schema, holdout=holdout)
     synthesizer.fit(
-        reader, budget=budget, ledger=ledger, dataset=dataset, rows=rows, progress=progress
+        reader,
+        budget=budget,
+        ledger=ledger,
+        dataset=dataset,
+        rows=rows,
+        progress=progress,
+        key=key,
     )
     make_internal(internal)
     synthesizer.save(internal / MODEL)

@@ -137,6 +137,8 @@ class Replay:
         if "state" not in values:
             if row["state"] != ChargeState.TOUCHED:
                 raise damaged(entry.seq, f"leases steps to a charge that is {row['state']}")
+            if row["leased"] is None:
+                raise damaged(entry.seq, "leases steps to a charge that was touched without leases")
             self._lease(entry, row, values)
             return
         state = ChargeState(values["state"])

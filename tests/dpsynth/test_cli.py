@@ -310,7 +310,7 @@ def test_a_fit_is_not_lost_when_the_evaluation_is_refused(
 ) -> None:
     place.init()
     bundle = place.folder / "release"
-    command = ["release", str(place.data), "--schema", str(place.schema), "--holdout", "0.0001"]
+    command = ["release", str(place.data), "--schema", str(place.schema), "--holdout", "1e-12"]
     command += ["--method", "independent", "--epsilon", "1", "--delta", "1e-5"]
     command += ["--ledger", str(place.ledger), "--dataset", "patients", "-o", str(bundle)]
     assert main(command) == 3

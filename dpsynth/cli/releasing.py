@@ -1,0 +1,158 @@
+"""Commands that evaluate, release and verify."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dpsynth.cli.console import (
+    AsJson,
+    Output,
+    Progress,
+    RequiredOutput,
+    custodian_key,
+    out,
+    say,
+    synthesizer,
+)
+
+
+def evaluate(
+    *,
+    fit: Path,
+    holdout: Path,
+    synthetic: Path,
+    schema: Path,
+    output: Output = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure what a synthetic table is still good for. The result is confidential.
+
+    Parameters
+    ----------
+    fit
+        Rows that the model was fitted to.
+    holdout
+        Rows that nothing has seen.
+    synthetic
+        Synthetic table.
+    schema
+        Schema file.
+    output
+        Evidence file to write; an existing file is not replaced.
+    as_json
+        Print one JSON document.
+    """
+    from benchmarks.evaluate import evaluate as measure
+    from dpsynth.evidence import table_sha256
+    from dpsynth.files import refuse_existing
+    from dpsynth.schema import Schema
+
+    if output is not None:
+        refuse_existing(output)
+    report = measure(
+        synthetic, fit, holdout, Schema.read(schema), table_sha256=table_sha256(synthetic)
+    )
+    if output is not None:
+        report.evidence().write(output)
+    out(report.to_dict(), str(report), as_json)
+
+
+def release(
+    data: Path,
+    *,
+    schema: Path,
+    method: str = "dp-vae",
+    epsilon: float,
+    delta: float,
+    ledger: str,
+    dataset: str,
+    output: RequiredOutput,
+    rows: int | None = None,
+    holdout: float = 0.2,
+    key: Path | None = None,
+) -> None:
+    """Fit, sample, evaluate and seal a bundle that a recipient can verify.
+
+    Parameters
+    ----------
+    data
+        CSV or Parquet file with the sensitive rows.
+    schema
+        Schema file.
+    method
+        dp-vae or independent.
+    epsilon
+        ε to spend.
+    delta
+        δ to spend.
+    ledger
+        Ledger file, or the URL of its database.
+    dataset
+        Name of the dataset in the ledger.
+    output
+        Release folder to create; what is confidential goes to OUTPUT-internal.
+    rows
+        Public guess of the number of rows.
+    holdout
+        Chance of every unit to be held out for the evaluation.
+    key
+        Custodian's key, which recognises the table as the one that was entered.
+    """
+    from dpsynth import workflow
+    from dpsynth.ledger import Ledger
+    from dpsynth.privacy import Budget
+
+    with Ledger.open(ledger) as book:
+        done = workflow.release(
+            data,
+            synthesizer(schema, method),
+            budget=Budget(epsilon=epsilon, delta=delta),
+            ledger=book,
+            dataset=dataset,
+            out=output,
+            rows=rows,
+            holdout=holdout,
+            progress=Progress(epsilon),
+            key=custodian_key(key),
+        )
+    say(str(done.report))
+    print(done.bundle)
+
+
+def verify(bundle: Path, *, as_json: AsJson = False) -> None:
+    """Check a release as its recipient; no sensitive data is needed.
+
+    Parameters
+    ----------
+    bundle
+        Release folder.
+    as_json
+        Print one JSON document.
+    """
+    from dpsynth.errors import IntegrityError
+    from dpsynth.release import verify as check
+
+    checks = check(bundle)
+    lines = [
+        f"{'ok    ' if c.passed else 'FAILED'}  {c.name}"
+        + (f" ({c.detail})" if c.detail and not c.passed else "")
+        for c in checks
+    ]
+    document = [{"name": c.name, "passed": c.passed, "detail": c.detail} for c in checks]
+    out({"checks": document, "ok": all(c.passed for c in checks)}, "\n".join(lines), as_json)
+    failed = [c.name for c in checks if not c.passed]
+    if failed:
+        raise IntegrityError(f"the release does not verify: {', '.join(failed)}.", code="DPS604")
+
+
+def demo(*, output: RequiredOutput = Path("demo-release")) -> None:
+    """Release a real table: the RAND Health Insurance Experiment, protected per person.
+
+    Parameters
+    ----------
+    output
+        Folder to create; it receives the bundle, the ledger and the confidential report.
+    """
+    from dpsynth.demo import run_demo
+
+    print(run_demo(output, progress=Progress(3.0), say=say))

@@ -1,0 +1,200 @@
+"""Leases: a run that ends early is charged for the steps that were leased to it, and no less."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from tests.dpsynth.ledger.conftest import BUDGET, create, run_sql
+from tests.dpsynth.ledger.test_book import (
+    ADD_REMOVE,
+    STOP_RULE,
+    gaussian_plan,
+    in_memory,
+    plan_of,
+    rehashed,
+    sampled_plan,
+)
+
+from dpsynth.accountant import Accountant
+from dpsynth.errors import BudgetError, IntegrityError, UsageError
+from dpsynth.ledger import ChargeState, Ledger
+from dpsynth.privacy import DiscreteGaussian, Plan, PoissonSampledGaussian
+
+COUNTS = DiscreteGaussian(relation=ADD_REMOVE, sigma=20.0)
+TRAINING = PoissonSampledGaussian(
+    relation=ADD_REMOVE, noise_multiplier=1.2, sampling_probability=0.01, steps=1000
+)
+LONG = plan_of(COUNTS, TRAINING)  # "step 0" and "step 1"
+# Only by its own certificate: the filter would refuse it.
+ALONE = plan_of(replace(TRAINING, noise_multiplier=0.88))
+
+
+def share_of(*mechanisms) -> float:
+    return float(Accountant(mechanisms).rdp([STOP_RULE.order])[0]) / STOP_RULE.limit
+
+
+def used(ledger: Ledger) -> float:
+    return ledger.summary(compose=False).capacity_used
+
+
+def test_a_run_counts_in_full_until_it_is_stopped_and_then_for_its_leases():
+    ledger = in_memory()
+    charge = ledger.reserve(LONG, dataset="adult")
+    charge.touch(leases=True)
+    charge.lease("step 1", 50)
+    charge.lease("step 1", 150)
+    assert used(ledger) == pytest.approx(share_of(COUNTS, TRAINING))
+    charge.stop()
+    assert charge.state is ChargeState.STOPPED
+    assert used(ledger) == pytest.approx(share_of(COUNTS, replace(TRAINING, steps=150)))
+    (line,) = ledger.check(recomputed=True).charges
+    assert line.steps_run == {"step 1": 150}
+    with pytest.raises(UsageError, match="this charge is stopped"):
+        charge.lease("step 1", 200)
+
+
+def test_a_run_that_took_no_step_yet_still_pays_for_what_is_not_leased():
+    ledger = in_memory()
+    charge = ledger.reserve(LONG, dataset="adult")
+    charge.touch(leases=True)
+    charge.stop()
+    assert used(ledger) == pytest.approx(share_of(COUNTS))
+    ledger.check(recomputed=True)
+
+
+def test_what_a_stopped_run_did_not_take_can_be_spent_again_and_no_more():
+    ledger = in_memory()
+    for _ in range(3):
+        charge = ledger.reserve(sampled_plan(1500), dataset="adult")
+        charge.touch(leases=True)
+        charge.lease("step 0", 100)
+        charge.stop()
+    left = 1 - used(ledger)
+    ledger.reserve(gaussian_plan(0.999 * left), dataset="adult")
+    with pytest.raises(BudgetError, match="DPS101"):
+        ledger.reserve(gaussian_plan(0.01 * left), dataset="adult")
+    ledger.check(recomputed=True)
+
+
+def test_a_charge_admitted_as_the_only_plan_is_never_lowered():
+    cost = Accountant(ALONE.mechanisms).epsilon(BUDGET.delta)
+    assert cost <= BUDGET.epsilon
+    ledger = in_memory()
+    charge = ledger.reserve(ALONE, dataset="adult")
+    charge.touch(leases=True)
+    charge.lease("step 0", 50)
+    before = ledger.summary()
+    charge.stop()
+    after = ledger.summary()
+    assert (after.spent, after.capacity_used) == (before.spent, before.capacity_used)
+    with pytest.raises(BudgetError, match="nothing more can be run"):
+        ledger.reserve(gaussian_plan(0.001), dataset="adult")
+    ledger.check(recomputed=True)
+
+
+def test_error_in_the_block_stops_the_run():
+    ledger = in_memory()
+    with pytest.raises(KeyboardInterrupt), ledger.reserve(LONG, dataset="adult") as charge:
+        charge.touch(leases=True)
+        charge.lease("step 1", 50)
+        raise KeyboardInterrupt
+    assert charge.state is ChargeState.STOPPED
+    # Without leases nobody knows how far it came.
+    with pytest.raises(KeyboardInterrupt), ledger.reserve(LONG, dataset="adult") as other:
+        other.touch()
+        raise KeyboardInterrupt
+    assert other.state is ChargeState.TOUCHED
+
+
+def test_a_plan_without_long_steps_takes_no_leases():
+    ledger = in_memory()
+    with pytest.raises(ZeroDivisionError), ledger.reserve(plan_of(COUNTS), dataset="adult") as c:
+        c.touch(leases=True)
+        raise ZeroDivisionError
+    assert c.state is ChargeState.TOUCHED
+    with pytest.raises(UsageError, match="counts in full for ever"):
+        c.stop()
+    with pytest.raises(UsageError, match="touched without leases"):
+        c.lease("step 0", 1)
+
+
+@pytest.mark.parametrize(("step", "upto"), [("step 1", 1001), ("step 1", 49), ("step 0", 1)])
+def test_leases_that_the_plan_does_not_have_are_refused(step, upto):
+    ledger = in_memory()
+    charge = ledger.reserve(LONG, dataset="adult")
+    charge.touch(leases=True)
+    charge.lease("step 1", 50)
+    with pytest.raises(IntegrityError, match="DPS110"):
+        charge.lease(step, upto)
+    ledger.check()
+
+
+def test_a_run_is_committed_only_with_all_its_steps_leased():
+    ledger = in_memory()
+    charge = ledger.reserve(LONG, dataset="adult")
+    charge.touch(leases=True)
+    charge.lease("step 1", 999)
+    with pytest.raises(IntegrityError, match="without having leased all"):
+        charge.commit()
+    charge.lease("step 1", 1000)
+    charge.commit()
+    assert used(ledger) == pytest.approx(share_of(COUNTS, TRAINING))
+
+
+def test_leases_are_on_disk_before_the_steps_are_taken(address):
+    with create(address) as ledger:
+        charge = ledger.reserve(LONG, dataset="adult")
+        charge.touch(leases=True)
+        charge.lease("step 1", 100)
+        ((leased,),) = run_sql(address, "SELECT leased FROM charge")
+        assert json.loads(leased) == {"step 1": 100}
+
+
+def history(path: str, plan: Plan = LONG) -> None:
+    """Entries 1-4 first, 5 reserved, 6 touched, 7 and 8 leased, 9 stopped, 10-14 one more."""
+    with create(path) as ledger:
+        charge = ledger.reserve(plan, dataset="adult")
+        charge.touch(leases=True)
+        step = "step 1" if plan is LONG else "step 0"
+        charge.lease(step, 50)
+        charge.lease(step, 100)
+        charge.stop()
+        if plan is LONG:
+            for _ in range(2):
+                ledger.reserve(gaussian_plan(0.1), dataset="adult").abort()
+
+
+@pytest.mark.parametrize(
+    ("seq", "old", "new", "message"),
+    [
+        (7, '{"step 1":50}', '{"step 1":1050}', "entry 7 leases other steps than the plan has"),
+        (8, '{"step 1":100}', '{"step 1":10}', "entry 8 leases other steps than the plan has"),
+        (8, '{"step 1":100}', '{"step 0":100}', "entry 8 leases other steps than the plan has"),
+        (6, '{"step 1":0}', '{"step 1":50}', "entry 6 leases steps before"),
+        (6, '{"step 1":0}', "null", "entry 7 leases steps to a charge that was touched without"),
+        (9, '"cost":"', '"cost":"9', "entry 9 books another cost"),
+    ],
+)
+def test_rewritten_leases_must_still_obey_the_rules(tmp_path, seq, old, new, message):
+    path = tmp_path / "ledger.db"
+    history(str(path))
+    rehashed(path, seq, old, new)
+    with pytest.raises(IntegrityError, match=message):
+        Ledger.open(path, read_only=True)
+
+
+def test_a_cost_that_is_lower_than_the_mechanisms_say_is_seen_when_recomputed(
+    tmp_path, nobody_has_seen
+):
+    path = tmp_path / "ledger.db"
+    history(str(path))
+    rehashed(path, 8, '{"step 1":100}', '{"step 1":1000}')
+    # Entry 9 still says what 100 steps cost. The tables are brought into line as well.
+    run_sql(str(path), """UPDATE charge SET leased = '{"step 1":1000}' WHERE state = 'stopped'""")
+    nobody_has_seen()
+    with Ledger.open(path, read_only=True) as ledger:
+        ledger.check()
+        with pytest.raises(IntegrityError, match="DPS618"):
+            ledger.check(recomputed=True)
