@@ -184,12 +184,15 @@ class Ledger:
     @classmethod
     def _verified(cls, store: Store, notes: AnchorNotes | None) -> Self:
         try:
+            # Noted heads are read first: others may write, and note, while this one verifies.
+            with store.reading():
+                ledger_id = store.ledger_id()
+            newest = notes.newest(ledger_id) if notes and ledger_id else None
             with store.reading():
                 replay = store.verify()
                 if len(replay.tables["population"]) != 1:
                     raise damaged(2, "and those after it do not name one population")
                 ledger = cls(store, replay, notes)
-                newest = notes.newest(replay.ledger_id) if notes else None
                 if newest is not None:
                     ledger._compare(newest)
         except BaseException:

@@ -8,6 +8,7 @@ state only one could commit.
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -178,6 +179,14 @@ class Store:
         """Return one entry."""
         rows = self.rows("SELECT * FROM entry WHERE seq = ?", seq)
         return Entry(**rows[0]) if rows else None
+
+    def ledger_id(self) -> str | None:
+        """Return the identifier in the first entry, unverified; ``None`` if it cannot be read."""
+        first = self.entry(1)
+        try:
+            return None if first is None else str(json.loads(first.body)["ledger_id"])
+        except (ValueError, TypeError, KeyError):
+            return None
 
     def rows(self, query: str, *parameters: object) -> list[dict[str, Any]]:
         """Return the rows of a query."""
