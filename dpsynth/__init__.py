@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from dpsynth.noise import NoiseSource
     from dpsynth.privacy import Budget, NeighbouringRelation, Plan, PrivacyUnit
     from dpsynth.schema import Schema
+    from dpsynth.scores import TwoWayScore
+    from dpsynth.selection import PrivateSearch
 
 __version__ = "0.1.0"
 
@@ -32,7 +34,9 @@ _WHERE = {
     "NoiseSource": "dpsynth.noise",
     "Plan": "dpsynth.privacy",
     "PrivacyUnit": "dpsynth.privacy",
+    "PrivateSearch": "dpsynth.selection",
     "Schema": "dpsynth.schema",
+    "TwoWayScore": "dpsynth.scores",
     "load": "dpsynth.methods",
 }
 
@@ -47,7 +51,9 @@ __all__ = [
     "NoiseSource",
     "Plan",
     "PrivacyUnit",
+    "PrivateSearch",
     "Schema",
+    "TwoWayScore",
     "load",
 ]
 

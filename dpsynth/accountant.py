@@ -20,13 +20,14 @@ from dpsynth.losses import (
     ORDERS,
     LossDistribution,
     dominating_distribution,
+    failure_delta,
     is_exact,
     loss_distribution,
     privacy_profile,
     renyi,
     sum_renyi,
 )
-from dpsynth.privacy import MIN_DELTA, Mechanism, NeighbouringRelation, PartitionSelection
+from dpsynth.privacy import MIN_DELTA, Mechanism, NeighbouringRelation
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -100,7 +101,7 @@ class Accountant:
     @property
     def failure_delta(self) -> float:
         """Sum of the failure probabilities, which are spent whatever ε is asked for."""
-        return sum(m.failure_delta for m in self.mechanisms if isinstance(m, PartitionSelection))
+        return math.fsum(failure_delta(m) for m in self.mechanisms)
 
     def rdp(self, orders: npt.ArrayLike = ORDERS) -> FloatArray:
         """Return the Rényi cost at some orders above 1, in nats; failures are apart."""

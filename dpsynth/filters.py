@@ -293,6 +293,8 @@ def _normal_cdf(x: float) -> float:
 def zcdp_rho(mechanisms: Iterable[Mechanism]) -> float | None:
     """Return ρ of all mechanisms together, or ``None`` if one of them has none.
 
+    Sampling and private selection have none: what they cost is not proportional to the order.
+
     References
     ----------
     Bun and Steinke (arXiv 1605.02065), lemma 2.4 and propositions 1.4 and 1.6; bounded range:

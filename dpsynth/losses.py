@@ -34,7 +34,9 @@ from dpsynth.privacy import (
     PartitionSelection,
     PATEVote,
     PoissonSampledGaussian,
+    PrivateSelection,
 )
+from dpsynth.trials import TrialLaw
 
 FloatArray = npt.NDArray[np.float64]
 LossDistribution: TypeAlias = pld.PrivacyLossDistribution
@@ -60,6 +62,7 @@ def renyi(mechanism: Mechanism, orders: FloatArray) -> FloatArray:
     Canonne, Kamath, Steinke, arXiv 2004.00010, Theorem 14 (discrete Gaussian, several cells).
     Rogers and Steinke, "A Better Privacy Analysis of the Exponential Mechanism" (bounded range).
     Mironov, Talwar, Zhang, arXiv 1908.10530 (Poisson sampling).
+    Papernot and Steinke, arXiv 2110.03620, theorem 2 (private selection).
     """
     if isinstance(mechanism, Gaussian):
         return mechanism.count * orders / (2 * mechanism.noise_multiplier**2)
@@ -77,6 +80,8 @@ def renyi(mechanism: Mechanism, orders: FloatArray) -> FloatArray:
         return orders * mechanism.rho
     if isinstance(mechanism, PoissonSampledGaussian):
         return mechanism.steps * _sampled(mechanism, orders)
+    if isinstance(mechanism, PrivateSelection):
+        return mechanism.count * _selected(mechanism, orders)
     raise UsageError(f"the accountant does not know mechanism {type(mechanism).__name__}.")
 
 
@@ -111,6 +116,69 @@ def _sampled_add_remove(q: float, sigma: float, orders: tuple[float, ...]) -> Fl
     return np.asarray(rdp, dtype=np.float64)
 
 
+def _selected(mechanism: PrivateSelection, orders: FloatArray) -> FloatArray:
+    r"""Return the cost of one selection, shape like ``orders``.
+
+    Notes
+    -----
+    Theorem 2: if one trial costs ε at order a and ε̂ at order â, then the best of K trials costs
+    ε + (1 + η)((1 - 1/â) ε̂ + log(1/γ)/â) + log E[K]/(a - 1) at order a. Any â > 1 may be taken: the
+    best of ORDERS is.
+
+    *The cost of one trial* is the largest among the candidates, order by order. A trial draws the
+    candidate with coins that do not depend on the rows, so that its output is a mixture with the
+    same weights on both tables, :math:`e^{(a-1)D}` of mixtures is at most the mean of
+    :math:`e^{(a-1)D}` of their parts (with equality where the candidate's number is shown), and
+    a mean is at most the maximum.
+
+    *Order.* The theorem wants a total order of the outputs; where scores are equal the first trial
+    wins. Trials are exchangeable, so that this is the same as giving every trial an independent
+    uniform number, which costs nothing, and letting that decide.
+
+    *Failures.* See :func:`failure_delta`: the formula grows with log(1/γ) and E[K].
+    """
+    law = TrialLaw.of_mean(mechanism.mean_trials, shape=mechanism.shape)
+    eta, log = law.shape, law.log_inverse_halting
+
+    def trial(at: FloatArray) -> FloatArray:
+        costs = [sum_renyi(candidate, at) for candidate in mechanism.candidates]
+        return np.max(costs, axis=0)
+
+    inner = trial(ORDERS)
+    constant = (1 + eta) * float(np.min((1 - 1 / ORDERS) * inner + log / ORDERS))
+    log_mean = math.log(law.mean)
+
+    def cost(at: FloatArray, one: FloatArray) -> FloatArray:
+        return one + constant + log_mean / (at - 1)
+
+    # Rényi divergence grows with the order: the bound at a larger order holds here as well, and
+    # near 1, where log E[K]/(a - 1) explodes, it is the smaller one.
+    on_grid = cost(ORDERS, inner)
+    later = np.append(np.minimum.accumulate(on_grid[::-1])[::-1], np.inf)
+    return np.minimum(cost(orders, trial(orders)), later[np.searchsorted(ORDERS, orders)])
+
+
+def failure_delta(mechanism: Mechanism) -> float:
+    """Return the probability that the mechanism's Rényi cost does not hold.
+
+    Notes
+    -----
+    *Selection.* Let every trial cost its ε but for an event of probability δ; the event can be
+    enlarged by independent coins until its probability is exactly δ on both tables and for every
+    candidate. The trials are independent and their number does not depend on the rows, so that no
+    event happens with probability E[(1 - δ)^K] ≥ 1 - E[K] δ, on both tables. Given that none
+    happened, K has the law with the same η and 1 - γ' = (1 - γ)(1 - δ), hence γ' > γ: theorem 2
+    for that law, whose bound is smaller, covers the rest.
+    """
+    if isinstance(mechanism, PartitionSelection):
+        return mechanism.failure_delta
+    if isinstance(mechanism, PrivateSelection):
+        law = TrialLaw.of_mean(mechanism.mean_trials, shape=mechanism.shape)
+        worst = max(math.fsum(map(failure_delta, one)) for one in mechanism.candidates)
+        return mechanism.count * law.mean * worst
+    return 0.0
+
+
 def is_exact(mechanism: Mechanism) -> bool:
     """Return whether the mechanism has a tight loss distribution here.
 
@@ -118,11 +186,11 @@ def is_exact(mechanism: Mechanism) -> bool:
     -----
     A discrete Gaussian of sensitivity above 1 has none: a neighbour may spread its rows over
     several cells, and which spread is worst is not known for discrete noise. An exponential
-    mechanism is accounted by its zCDP bound.
+    mechanism is accounted by its zCDP bound, a private selection by its Rényi cost.
     """
     if isinstance(mechanism, DiscreteGaussian | PartitionSelection):
         return mechanism.sensitivity == 1 and mechanism.sigma <= _LARGEST_EXACT_SIGMA
-    return not isinstance(mechanism, Exponential | ZCDP)
+    return not isinstance(mechanism, Exponential | ZCDP | PrivateSelection)
 
 
 @lru_cache(maxsize=128)

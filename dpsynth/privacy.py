@@ -158,6 +158,10 @@ class Mechanism:
 
 
 def _plain(value: object) -> object:
+    if isinstance(value, Mechanism):
+        return value.spec()
+    if isinstance(value, tuple):
+        return [_plain(part) for part in value]
     return str(value) if isinstance(value, NeighbouringRelation) else value
 
 
@@ -290,6 +294,52 @@ class ZCDP(Mechanism):
     rho: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivateSelection(Mechanism):
+    """The best of a random number of trials, ``count`` times; nothing else of them is shown.
+
+    A trial draws one candidate uniformly, runs all of its mechanisms and shows the candidate's
+    number, its result and a score. The number of trials follows the truncated negative binomial
+    law with these two parameters (:mod:`dpsynth.trials`); a number that was fixed in advance does
+    not qualify.
+
+    Parameters
+    ----------
+    candidates : tuple of tuple of Mechanism
+        All that one trial of each candidate runs, the query behind the score included.
+    mean_trials : float
+        Expected number of trials, above 1.
+    shape : float
+        Above -1: 0 is the logarithmic law, 1 the geometric one. A smaller shape costs less and
+        varies more.
+    count : int
+        Number of selections.
+    """
+
+    kind: ClassVar[str] = "private_selection"
+    _positive: ClassVar[tuple[str, ...]] = ("mean_trials",)
+    _counts: ClassVar[tuple[str, ...]] = ("count",)
+
+    candidates: tuple[tuple[Mechanism, ...], ...]
+    mean_trials: float
+    shape: float = 0.0
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        Mechanism.__post_init__(self)
+        candidates = tuple(tuple(candidate) for candidate in self.candidates)
+        object.__setattr__(self, "candidates", candidates)
+        object.__setattr__(self, "shape", float(self.shape))
+        if self.mean_trials <= 1:
+            raise UsageError(f"{self.kind}: mean_trials must be above 1, got {self.mean_trials}.")
+        if not (math.isfinite(self.shape) and self.shape > -1):
+            raise UsageError(f"{self.kind}: shape must be a number above -1, got {self.shape}.")
+        if not candidates or not all(candidates):
+            raise UsageError(f"{self.kind}: there must be a candidate, and each runs a mechanism.")
+        if any(m.relation != self.relation for candidate in candidates for m in candidate):
+            raise UsageError(f"{self.kind}: every candidate must state the selection's relation.")
+
+
 _KINDS: dict[str, type[Mechanism]] = {
     cls.kind: cls
     for cls in (
@@ -301,6 +351,7 @@ _KINDS: dict[str, type[Mechanism]] = {
         PoissonSampledGaussian,
         PATEVote,
         ZCDP,
+        PrivateSelection,
     )
 }
 
@@ -310,9 +361,15 @@ def mechanism_from_spec(spec: Mapping[str, Any]) -> Mechanism:
     cls = _KINDS.get(str(spec.get("kind")))
     if cls is None:
         raise UsageError("this mechanism kind is not known to this version of dpsynth.")
+    fields_of = {name: value for name, value in spec.items() if name != "kind"}
     try:
-        return cls(**{name: value for name, value in spec.items() if name != "kind"})
-    except TypeError as error:
+        if cls is PrivateSelection:
+            fields_of["candidates"] = tuple(
+                tuple(mechanism_from_spec(part) for part in candidate)
+                for candidate in fields_of["candidates"]
+            )
+        return cls(**fields_of)
+    except (AttributeError, KeyError, TypeError) as error:
         raise UsageError(f"the description of a {cls.kind} mechanism is malformed.") from error
 
 

@@ -21,9 +21,9 @@ from dpsynth.codec import Codec, CodecSettings, codec_charges
 from dpsynth.errors import IntegrityError, NotFittedError, UsageError, require_extra
 from dpsynth.files import write_bytes
 from dpsynth.identity import CustodianKey, content_hmac
-from dpsynth.ledger import Ledger
+from dpsynth.ledger import Charge, Ledger
 from dpsynth.noise import NoiseSource
-from dpsynth.privacy import Budget, Gaussian, Plan, PlannedCharge, PrivacyUnit
+from dpsynth.privacy import Budget, Gaussian, Plan, PlannedCharge, PrivacyUnit, PrivateSelection
 from dpsynth.schema import Schema
 from dpsynth.table import Source, Table, TableReader
 
@@ -226,22 +226,7 @@ class Synthesizer(ABC):
                     "the mechanisms that ran are not those that were booked.", code="DPS110"
                 )
             charge.commit()
-        anchor = ledger.anchor
-        self.privacy_ = {
-            "epsilon": Accountant(plan.mechanisms).certificate(budget.delta),
-            "delta": budget.delta,
-            "unit": plan.unit.describe(),
-            "relation": str(plan.unit.relation),
-            "noise": noise.describe(),
-            "releasable": noise.releasable and not self.schema.research,
-            "plan_sha256": plan.digest(),
-            "ledger": {
-                "ledger_id": anchor.ledger_id,
-                "charge": charge.id,
-                "sequence": anchor.sequence,
-                "head": anchor.head,
-            },
-        }
+        self.privacy_ = stated_privacy(plan, self.schema, charge=charge, ledger=ledger, noise=noise)
         return self
 
     def _fit_table(
@@ -324,7 +309,10 @@ class Synthesizer(ABC):
     ) -> Self:
         schema = Schema.from_dict(document["schema"])
         plan = plan_from_spec(document["plan"])
-        model = cls._rebuild(schema, plan)
+        won = document["privacy"].get("selection")
+        model = cls._rebuild(
+            schema, plan if won is None else candidate_plan(plan, won["candidate"])
+        )
         model.plan_ = plan
         model.privacy_ = dict(document["privacy"])
         model._codec = Codec.from_state(schema, document["codec"])
@@ -386,6 +374,54 @@ class Synthesizer(ABC):
             f"{name}(schema={self.schema.name!r}, fitted at ε = {p['epsilon']}, δ = {p['delta']}, "
             f"unit: {p['unit']})"
         )
+
+
+def stated_privacy(
+    plan: Plan, schema: Schema, *, charge: Charge, ledger: Ledger, noise: NoiseSource
+) -> dict[str, Any]:
+    """Return what a fitted model says about its guarantee."""
+    anchor = ledger.anchor
+    return {
+        "epsilon": Accountant(plan.mechanisms).certificate(plan.budget.delta),
+        "delta": plan.budget.delta,
+        "unit": plan.unit.describe(),
+        "relation": str(plan.unit.relation),
+        "noise": noise.describe(),
+        "releasable": noise.releasable and not schema.research,
+        "plan_sha256": plan.digest(),
+        "ledger": {
+            "ledger_id": anchor.ledger_id,
+            "charge": charge.id,
+            "sequence": anchor.sequence,
+            "head": anchor.head,
+        },
+    }
+
+
+def candidate_plan(plan: Plan, index: int) -> Plan:
+    """Return the plan of one trial of a private selection.
+
+    Parameters
+    ----------
+    plan : Plan
+        The plan of the selection, as :mod:`dpsynth.selection` makes it.
+    index : int
+        Number of the candidate, from 0.
+    """
+    (selection,) = plan.mechanisms
+    assert isinstance(selection, PrivateSelection)
+    facts = plan.parameters["candidates"][index]
+    return Plan(
+        method=facts["method"],
+        unit=plan.unit,
+        budget=Budget(**facts["budget"]),
+        charges=tuple(
+            PlannedCharge(step=step, mechanism=mechanism)
+            for step, mechanism in zip(facts["steps"], selection.candidates[index], strict=True)
+        ),
+        parameters=facts["parameters"],
+        schema_sha256=plan.schema_sha256,
+    )
 
 
 def plan_from_spec(spec: Mapping[str, Any]) -> Plan:
