@@ -50,10 +50,10 @@ class TwoWayScore:
 
     Privacy
     -------
-    The statistic is :math:`\\sum_p \\sum_c |N_{pc} - T_{pc}|`, over P marginals p and their cells c,
-    with N the counts of the rows and T whole numbers that follow from the model and a declared or
-    noisy number of rows. A row lies in exactly one cell of every marginal and changes N there by
-    one, hence the statistic by at most P. A unit with at most ``max_rows`` rows changes it by at
+    The statistic is the sum of ``|N - T|`` over the cells of P marginals, with N the counts of the
+    rows and T whole numbers that follow from the model and from a declared or noisy number of rows.
+    A row lies in exactly one cell of every marginal and changes N there by one, hence the statistic
+    by at most P, whatever T is. A unit with at most ``max_rows`` rows changes it by at
     most ``P * max_rows``; where units are exchanged, the old rows leave and the new ones arrive,
     and it is twice that. The statistic is an integer and carries discrete Gaussian noise.
     """
@@ -169,8 +169,8 @@ class TwoWayScore:
             cells = np.full(len(numbers), null, dtype=np.int64)
             if isinstance(column.bounds, tuple):
                 grid = grid_of(column, (float(column.bounds[0]), float(column.bounds[1])))
-                positions = grid.positions(numbers[present])
-                cells[present] = np.minimum(positions * self.cells // grid.size, self.cells - 1)
+                share = grid.positions(numbers[present]) / grid.size
+                cells[present] = np.minimum((share * self.cells).astype(np.int64), self.cells - 1)
             else:
                 cells[present] = bound_cells(numbers[present])
             return cells

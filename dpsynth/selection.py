@@ -151,8 +151,8 @@ class PrivateSearch:
                     break
             else:
                 high = inner
-            # The cost is close to affine in the inner ε, so that going in proportion to a goal comes
-            # ever nearer to it, from either side; the goal lies inside of what is accepted.
+            # The cost is close to affine in the inner ε: steps in proportion to a goal come ever
+            # nearer to it, from either side, and the goal lies inside of what is accepted.
             inner *= _GOAL * budget.epsilon / cost
             if not low < inner < high:
                 inner = math.sqrt(low * high) if low else high / 4
