@@ -13,6 +13,7 @@ noise_independence         fixed seeds, noise that is used twice
 sensitivity                missing or wrong clipping, values that are not finite, rows that mix
 poisson_sampler            shuffled or fixed batches, a wrong rate
 selection_failure          partition selection without its threshold
+trial_numbers              a search whose number of trials is not the random one that was booked
 event_equality             a mechanism that runs and another one that was booked
 noise_in_every_step        noise left out, for example where a batch is empty
 replay                     whatever reaches the output by another way than the releases
@@ -44,6 +45,7 @@ from privacy_audits.conformance.sensitivity import (
     removals,
     sensitivity,
 )
+from privacy_audits.conformance.trials import trial_numbers
 
 __all__ = [
     "ALPHA",
@@ -64,4 +66,5 @@ __all__ = [
     "selection_failure",
     "sensitivity",
     "transcript_sensitivity",
+    "trial_numbers",
 ]

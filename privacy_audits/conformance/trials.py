@@ -43,10 +43,10 @@ def trial_numbers(
     """
     law = _law(event.mean_trials, event.shape)
     drawn = np.array([draw() for _ in range(rounds)])
-    last = int(np.searchsorted(-law * rounds, -_LEAST_EXPECTED))
-    if last < 2:
+    last = int(np.max(np.flatnonzero(law * rounds >= _LEAST_EXPECTED), initial=0)) + 1
+    expected = np.append(law[:last], law[last:].sum()) * rounds
+    if last < 2 or expected.min() < _LEAST_EXPECTED / 2:
         raise UsageError("too few draws for a histogram.")
-    expected = np.append(law[:last], 1 - law[:last].sum()) * rounds
     observed = np.bincount(np.clip(drawn, 0, last + 1), minlength=last + 2)
     impossible = observed[0] > 0
     statistic = float(np.sum((observed[1:] - expected) ** 2 / expected))
@@ -60,7 +60,7 @@ def trial_numbers(
 
 
 def _law(mean: float, shape: float) -> npt.NDArray[np.float64]:
-    """Return P(K = k) for k = 1, 2, …"""
+    """Return the probability of 1, 2, … trials."""
     k = np.arange(1, _REACH + 1, dtype=np.float64)
     weight = gammaln(k + shape) - gammaln(k + 1)
 

@@ -21,6 +21,9 @@ from dpsynth.counts import discover_levels, release_counts
 from dpsynth.neural.clipping import UnitClipper
 from dpsynth.neural.dpsgd import GRID, noisy_sum, poisson_sample, train
 from dpsynth.noise import NoiseSource
+from dpsynth.privacy import PrivateSelection
+from dpsynth.scores import TwoWayScore
+from dpsynth.selection import trial_count
 from dpsynth.table import load
 from privacy_audits.conformance import (
     Conformance,
@@ -37,8 +40,9 @@ from privacy_audits.conformance import (
     selection_failure,
     sensitivity,
     transcript_sensitivity,
+    trial_numbers,
 )
-from tests.broken import clipping, counting, noise, sampling, training
+from tests.broken import clipping, counting, noise, sampling, selecting, training
 from tests.conftest import patients_schema
 from tests.privacy_audits import rigs
 
@@ -154,6 +158,30 @@ def loader(loads: Callable) -> Results:
     )
 
 
+def trial_count_of(count: Callable) -> Results:
+    event = rigs.search_plan(UNITS, TwoWayScore()).mechanisms[0]
+    assert isinstance(event, PrivateSelection)
+    yield trial_numbers(rigs.trial_numbers_of(count), event, rounds=1500)
+
+
+def score(twin: type[TwoWayScore]) -> Results:
+    yield noise_scale(
+        rigs.score_release(twin(), sigma=30.0), np.linspace(0, 900, 300).round(), sigma=30.0
+    )
+
+
+def score_of_neighbours(twin: type[TwoWayScore]) -> Results:
+    bound = twin().event(UNITS, noise_multiplier=1.0).sensitivity
+    query = rigs.exact_score(twin(), UNITS, rows=0.0)
+    yield sensitivity(query, [rigs.one_more_patient(3)], bound=bound)
+
+
+def search(twin: type[TwoWayScore]) -> Results:
+    for seed in range(6):
+        run = rigs.search_run(UNITS, twin(sample_rows=60), seed=seed)
+        yield replay(run, *rigs.one_more_patient(9, n=60))
+
+
 # -- the matrix ------------------------------------------------------------------------------------
 
 
@@ -225,6 +253,14 @@ TWINS = {
     "bounds from the data": Twin(codec, counting.bounds_from_the_data, "replay"),
     "exact number of rows": Twin(codec, counting.exact_number_of_rows, "replay"),
     "all rows of a unit": Twin(loader, counting.all_rows_of_a_unit, "transcript sensitivity"),
+    "trials: a fixed number": Twin(trial_count_of, selecting.fixed_number, "number of trials"),
+    "trials: cut off": Twin(trial_count_of, selecting.cut_off, "number of trials"),
+    "score: no noise": Twin(score, selecting.BareScore, "noise scale"),
+    "score: noise for one row": Twin(score_of_neighbours, selecting.OneRowPerUnit, "sensitivity"),
+    "score: noise for one marginal": Twin(
+        score_of_neighbours, selecting.OneMarginal, "sensitivity"
+    ),
+    "best by the exact score": Twin(search, selecting.RanksByTheExactError, "replay"),
     "table of a round size": Twin(loader, counting.as_many_rows_as_before, "sensitivity"),
 }
 
@@ -242,6 +278,10 @@ HONEST = {
     loop_replay: dict,
     codec: Codec.fit,
     loader: load,
+    trial_count_of: trial_count,
+    score: TwoWayScore,
+    score_of_neighbours: TwoWayScore,
+    search: TwoWayScore,
 }
 
 

@@ -20,16 +20,27 @@ from torch import Tensor, nn
 import dpsynth as dp
 from dpsynth import codec as codec_module
 from dpsynth import density as density_module
+from dpsynth import scores as scores_module
+from dpsynth import selection as selection_module
 from dpsynth.codec import Codec, CodecSettings, codec_charges
 from dpsynth.counts import discover_levels, release_counts, selection_event
 from dpsynth.neural import dpsgd
 from dpsynth.neural.clipping import UnitClipper
 from dpsynth.neural.dpsgd import TrainingSettings, UnitRows, noisy_sum
 from dpsynth.noise import NoiseSource
-from dpsynth.privacy import Mechanism, Plan, PoissonSampledGaussian, PrivacyUnit
+from dpsynth.privacy import (
+    Mechanism,
+    Plan,
+    PlannedCharge,
+    PoissonSampledGaussian,
+    PrivacyUnit,
+    PrivateSelection,
+)
+from dpsynth.scores import TwoWayScore
+from dpsynth.selection import SCORE, PrivateSearch
 from dpsynth.table import Table, load
 from privacy_audits.conformance import CoupledNoise, Tape
-from tests.conftest import BUDGET, patients_frame
+from tests.conftest import BUDGET, open_ledger, patients_frame, patients_schema
 
 Array = np.ndarray
 Make = Callable[[], NoiseSource]
@@ -345,6 +356,112 @@ def codec_run(
         with taped_codec(tape, released):
             codec, ran = fit(table, plan=plan, settings=SETTINGS, noise=noise)
         return {"sizes": codec.sizes, "state": codec.state(), "ran": ran}
+
+    return run
+
+
+# -- private selection -----------------------------------------------------------------------------
+
+
+def search_plan(
+    schema: dp.Schema, score: TwoWayScore, *, sigma: float = 4.0, mean_trials: float = 6.0
+) -> Plan:
+    """What a search over ``Independent`` would plan, with noise that is not calibrated."""
+    charges = (
+        *codec_charges(schema, SETTINGS, sigma=sigma, failure_delta=1e-6),
+        PlannedCharge(step=SCORE, mechanism=score.event(schema, noise_multiplier=2.0)),
+    )
+    facts = {
+        "method": "independent",
+        "budget": {"epsilon": 1.0, "delta": 1e-6},
+        "steps": [charge.step for charge in charges],
+        "parameters": {"codec": SETTINGS.state()},
+    }
+    event = PrivateSelection(
+        relation=schema.unit.relation,
+        candidates=(tuple(charge.mechanism for charge in charges),),
+        mean_trials=mean_trials,
+    )
+    return Plan(
+        method="test",
+        unit=schema.unit,
+        # More than it costs: these rigs are about what leaves a search, not about its price.
+        budget=dp.Budget(epsilon=200.0, delta=1e-4),
+        charges=(PlannedCharge(step=selection_module.SELECTION, mechanism=event),),
+        parameters={"candidates": [facts]},
+        schema_sha256=schema.digest(),
+    )
+
+
+def trial_numbers_of(count: Callable[[Plan, NoiseSource], int]) -> Callable[[], int]:
+    """The number of trials of a booked search."""
+    plan, noise = search_plan(patients_schema(), TwoWayScore()), NoiseSource.from_entropy()
+    return lambda: count(plan, noise)
+
+
+def score_release(score: TwoWayScore, *, sigma: float) -> Callable[[Array], Array]:
+    """The releases of a score whose exact values are given."""
+    schema, noise = patients_schema(), NoiseSource.from_entropy()
+    table = load(patients_frame(30), schema, rng=np.random.default_rng(0))
+    event = score.event(schema, noise_multiplier=sigma / 21)
+
+    def release(exact: Array) -> Array:
+        given = [(value, 21) for value in exact.astype(int).tolist()]
+        with mock.patch.object(TwoWayScore, "_error", side_effect=given):
+            return np.array(
+                [
+                    score.release(table, patients_frame(3), rows=30.0, event=event, noise=noise)[0]
+                    for _ in range(exact.size)
+                ]
+            )
+
+    return release
+
+
+def exact_score(
+    score: TwoWayScore, schema: dp.Schema, *, rows: float
+) -> Callable[[pd.DataFrame], Array]:
+    """The statistic of a score, against a synthetic table that is always the same."""
+    synthetic = patients_frame(40, seed=7)
+
+    def query(frame: pd.DataFrame) -> Array:
+        table = load(frame, schema, rng=CoupledNoise(seed=5).generator)
+        values = scores_module.conform(synthetic, schema)
+        return np.array([float(score._error(table, values, rows=rows)[0])])
+
+    return query
+
+
+def search_run(
+    schema: dp.Schema, score: TwoWayScore | None = None, *, seed: int = 2, trials: int = 12
+) -> Callable[[pd.DataFrame, Tape], Mapping[str, object]]:
+    """A whole search over one candidate, with all releases of all trials on a tape."""
+    score = score or TwoWayScore(sample_rows=60)
+    plan = search_plan(schema, score)
+
+    def run(frame: pd.DataFrame, tape: Tape) -> Mapping[str, object]:
+        lines: list[tuple[int, int]] = []
+        search = PrivateSearch([dp.Independent(schema)], score=score)
+        taped = mock.patch.object(scores_module, "release_counts", taped_counts(tape))
+        planned = mock.patch.object(PrivateSearch, "plan", return_value=plan)
+        counted = mock.patch.object(selection_module, "trial_count", return_value=trials)
+        with taped_codec(tape), taped, planned, counted:
+            model = search.fit(
+                frame,
+                budget=plan.budget,
+                ledger=open_ledger(schema, plan.budget),
+                dataset="patients",
+                noise=CoupledNoise(seed=seed),
+                progress=lambda done, of: lines.append((done, of)),
+            )
+        return {
+            "plan": model.plan_.spec(),
+            "won": model.privacy_["selection"],
+            "codec": model._codec.state(),
+            "rows": model.sample(20, seed=1).to_csv(),
+            "progress": lines,
+            "repr": repr(model),
+        }
 
     return run
 

@@ -22,7 +22,10 @@ from dpsynth.neural.clipping import SLACK
 from dpsynth.neural.dpsgd import GRID, poisson_sample
 from dpsynth.neural.vae import DPVAE, TRAINING, VAESettings
 from dpsynth.noise import NoiseSource
-from dpsynth.privacy import Plan, PlannedCharge, PrivacyUnit
+from dpsynth.privacy import Plan, PlannedCharge, PrivacyUnit, PrivateSelection
+from dpsynth.scores import TwoWayScore
+from dpsynth.selection import trial_count
+from dpsynth.synthesizer import candidate_plan
 from privacy_audits.conformance import (
     Conformance,
     CoupledNoise,
@@ -41,6 +44,7 @@ from privacy_audits.conformance import (
     selection_failure,
     sensitivity,
     transcript_sensitivity,
+    trial_numbers,
 )
 from tests.conftest import BUDGET, open_ledger, patients_schema
 from tests.privacy_audits import rigs
@@ -292,6 +296,47 @@ def cheap_plan(schema: dp.Schema, settings: VAESettings) -> Plan:
         charges=(*counts, PlannedCharge(step=TRAINING, mechanism=training)),
         parameters={"expected_units": 80},
         schema_sha256=schema.digest(),
+    )
+
+
+# -- private selection -----------------------------------------------------------------------------
+
+
+def test_the_number_of_trials_follows_the_booked_law() -> None:
+    event = rigs.search_plan(patients_schema(), TwoWayScore()).mechanisms[0]
+    assert isinstance(event, PrivateSelection)
+    holds(trial_numbers(rigs.trial_numbers_of(trial_count), event, rounds=1500))
+
+
+def test_scores_carry_the_booked_noise() -> None:
+    release = rigs.score_release(TwoWayScore(), sigma=30.0)
+    exact = np.linspace(0, 5000, 500).round()
+    holds(noise_scale(release, exact, sigma=30.0))
+    holds(noise_law(release, exact, sigma=30.0, integer=True))
+
+
+@pytest.mark.parametrize("target", [0.0, 240.0])
+def test_one_unit_moves_a_score_by_what_its_event_says(
+    unit_schema: dp.Schema, target: float
+) -> None:
+    score = TwoWayScore()
+    bound = score.event(unit_schema, noise_multiplier=1.0).sensitivity
+    pairs = [rigs.one_more_patient(rows) for rows in (1, 3, 9)]
+    holds(sensitivity(rigs.exact_score(score, unit_schema, rows=target), pairs, bound=bound))
+
+
+def test_a_whole_search_tells_nothing_but_its_releases(unit_schema: dp.Schema) -> None:
+    holds(replay(rigs.search_run(unit_schema), *rigs.one_more_patient(9)))
+
+
+def test_one_trial_moves_by_what_its_events_say(unit_schema: dp.Schema) -> None:
+    plan = candidate_plan(rigs.search_plan(unit_schema, TwoWayScore()), 0)
+    holds(
+        transcript_sensitivity(
+            rigs.search_run(unit_schema, trials=1),
+            *rigs.one_more_patient(9),
+            bound=rigs.plan_bound(plan),
+        )
     )
 
 
