@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dpsynth.noise import NoiseSource
     from dpsynth.privacy import Budget, NeighbouringRelation, Plan, PrivacyUnit
     from dpsynth.schema import Schema
-    from dpsynth.scores import TwoWayScore
+    from dpsynth.scoring import TwoWayScore
     from dpsynth.selection import PrivateSearch
 
 __version__ = "0.1.0"
@@ -36,7 +36,7 @@ _WHERE = {
     "PrivacyUnit": "dpsynth.privacy",
     "PrivateSearch": "dpsynth.selection",
     "Schema": "dpsynth.schema",
-    "TwoWayScore": "dpsynth.scores",
+    "TwoWayScore": "dpsynth.scoring",
     "load": "dpsynth.methods",
 }
 

@@ -29,7 +29,7 @@ from dpsynth.privacy import (
     PrivateSelection,
 )
 from dpsynth.schema import Schema
-from dpsynth.scores import TwoWayScore
+from dpsynth.scoring import TwoWayScore
 from dpsynth.synthesizer import Progress, Synthesizer, candidate_plan, stated_privacy
 from dpsynth.table import Source, Table, TableReader
 from dpsynth.trials import TrialLaw

@@ -9,7 +9,7 @@ import pandas as pd
 from dpsynth.noise import NoiseSource
 from dpsynth.privacy import DiscreteGaussian, Plan, PrivateSelection
 from dpsynth.schema import Schema
-from dpsynth.scores import TwoWayScore
+from dpsynth.scoring import TwoWayScore
 from dpsynth.selection import trial_count
 from dpsynth.table import Table, conform
 

@@ -21,6 +21,7 @@ from dpsynth.codec import CodecSettings
 from dpsynth.errors import BudgetError, DataError, IntegrityError, UsageError
 from dpsynth.filters import zcdp_rho
 from dpsynth.losses import ORDERS, is_exact, renyi, sum_renyi
+from dpsynth.neural.vae import VAESettings
 from dpsynth.noise import NoiseSource
 from dpsynth.privacy import (
     ZCDP,
@@ -35,7 +36,7 @@ from dpsynth.privacy import (
     PrivateSelection,
     mechanism_from_spec,
 )
-from dpsynth.scores import TwoWayScore
+from dpsynth.scoring import TwoWayScore
 from dpsynth.selection import PrivateSearch, Trial, best_of
 from dpsynth.synthesizer import candidate_plan, plan_from_spec
 from tests.conftest import BUDGET, open_ledger, patients_schema
@@ -315,6 +316,29 @@ def test_a_search_is_one_charge_and_the_winner_is_saved_and_loaded(
         fit(schema, frame, model.plan_, ledger)
 
 
+def test_a_network_that_won_is_loaded_with_its_own_settings(
+    schema: dp.Schema, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    settings = VAESettings(steps=3, hidden=8, latent=3, sampling_probability=0.2)
+
+    def calibrate(make: object, target: dp.Budget) -> float:
+        del make  # the search for the right scale takes seconds
+        return 5.0 / target.epsilon
+
+    with (
+        mock.patch("dpsynth.synthesizer.calibrate", calibrate),
+        mock.patch("dpsynth.neural.vae.calibrate", calibrate),
+    ):
+        model = PrivateSearch(
+            [dp.DPVAE(schema, settings=settings)], score=SCORE, mean_trials=1.5
+        ).fit(frame, budget=BUDGET, ledger=open_ledger(schema), dataset="patients")
+    model.save(tmp_path / "winner")
+    again = dp.load(tmp_path / "winner")
+    assert isinstance(again, dp.DPVAE)
+    assert again.settings == settings
+    pd.testing.assert_frame_equal(model.sample(40, seed=1), again.sample(40, seed=1))
+
+
 def test_a_grid_of_plain_fits_is_charged_fit_by_fit(schema: dp.Schema, frame: pd.DataFrame) -> None:
     ledger, each = open_ledger(schema), dp.Budget(epsilon=0.8, delta=1e-6)
     for candidate in search(schema).candidates:
@@ -406,7 +430,7 @@ def test_a_trial_that_ran_something_else_is_not_committed(
 
         spoilt = mock.patch.object(dp.Independent, "_fit_table", other)
     else:
-        spoilt = mock.patch("dpsynth.scores._marginals", return_value=[("sex", "ward")])
+        spoilt = mock.patch("dpsynth.scoring._marginals", return_value=[("sex", "ward")])
     with spoilt, pytest.raises(IntegrityError) as refusal:
         fit(schema, frame, planned, ledger)
     assert refusal.value.code == "DPS110"

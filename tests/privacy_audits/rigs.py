@@ -20,7 +20,7 @@ from torch import Tensor, nn
 import dpsynth as dp
 from dpsynth import codec as codec_module
 from dpsynth import density as density_module
-from dpsynth import scores as scores_module
+from dpsynth import scoring as scoring_module
 from dpsynth import selection as selection_module
 from dpsynth.codec import Codec, CodecSettings, codec_charges
 from dpsynth.counts import discover_levels, release_counts, selection_event
@@ -36,7 +36,7 @@ from dpsynth.privacy import (
     PrivacyUnit,
     PrivateSelection,
 )
-from dpsynth.scores import TwoWayScore
+from dpsynth.scoring import TwoWayScore
 from dpsynth.selection import SCORE, PrivateSearch
 from dpsynth.table import Table, load
 from privacy_audits.conformance import CoupledNoise, Tape
@@ -386,7 +386,7 @@ def search_plan(
         method="test",
         unit=schema.unit,
         # More than it costs: these rigs are about what leaves a search, not about its price.
-        budget=dp.Budget(epsilon=200.0, delta=1e-4),
+        budget=dp.Budget(epsilon=1e6, delta=1e-4),
         charges=(PlannedCharge(step=selection_module.SELECTION, mechanism=event),),
         parameters={"candidates": [facts]},
         schema_sha256=schema.digest(),
@@ -426,7 +426,7 @@ def exact_score(
 
     def query(frame: pd.DataFrame) -> Array:
         table = load(frame, schema, rng=CoupledNoise(seed=5).generator)
-        values = scores_module.conform(synthetic, schema)
+        values = scoring_module.conform(synthetic, schema)
         return np.array([float(score._error(table, values, rows=rows)[0])])
 
     return query
@@ -442,7 +442,7 @@ def search_run(
     def run(frame: pd.DataFrame, tape: Tape) -> Mapping[str, object]:
         lines: list[tuple[int, int]] = []
         search = PrivateSearch([dp.Independent(schema)], score=score)
-        taped = mock.patch.object(scores_module, "release_counts", taped_counts(tape))
+        taped = mock.patch.object(scoring_module, "release_counts", taped_counts(tape))
         planned = mock.patch.object(PrivateSearch, "plan", return_value=plan)
         counted = mock.patch.object(selection_module, "trial_count", return_value=trials)
         with taped_codec(tape), taped, planned, counted:

@@ -23,7 +23,7 @@ from dpsynth.neural.dpsgd import GRID, poisson_sample
 from dpsynth.neural.vae import DPVAE, TRAINING, VAESettings
 from dpsynth.noise import NoiseSource
 from dpsynth.privacy import Plan, PlannedCharge, PrivacyUnit, PrivateSelection
-from dpsynth.scores import TwoWayScore
+from dpsynth.scoring import TwoWayScore
 from dpsynth.selection import trial_count
 from dpsynth.synthesizer import candidate_plan
 from privacy_audits.conformance import (

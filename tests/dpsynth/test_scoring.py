@@ -11,7 +11,7 @@ import pytest
 import dpsynth as dp
 from dpsynth.errors import UsageError
 from dpsynth.noise import NoiseSource
-from dpsynth.scores import TwoWayScore
+from dpsynth.scoring import TwoWayScore
 from dpsynth.table import conform, load
 from privacy_audits.conformance import sensitivity
 from tests.conftest import patients_frame, patients_schema
