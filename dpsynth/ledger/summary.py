@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -211,13 +212,16 @@ def summarise(
     spent = rule.certified_epsilon(costs)
     fixed = None
     if len(live) == 1:
-        # One plan, fixed before it touched anything: its own figure is certified.
         fixed = live[0]["epsilon"]
-        if rule.closes_with_first_plan:
+        # Its own certificate is that of everything only if nothing can follow: whoever stops where
+        # the first loss came out high, and else goes on, spends more (docs/filters.md, section 3).
+        if live[0]["rule"] == "plan":
             spent = min(spent, fixed)
     elif compose and live:
         specs = (json.loads(row["spec"]) for row in live)
         fixed = composed_epsilon(specs, delta=rule.budget.delta)
+    used = min(1.0, rule.used(costs))
+    shares = _shares({row["charge_id"]: row["cost"] for row in live}, used)
     return LedgerSummary(
         anchor=anchor,
         population=population["name"],
@@ -229,7 +233,7 @@ def summarise(
         spent=round_up(spent),
         spent_if_fixed=None if fixed is None else round_up(min(fixed, spent)),
         remaining=round_down(room(rule, costs)),
-        capacity_used=min(1.0, rule.used(costs)),
+        capacity_used=used,
         charges=tuple(
             ChargeLine(
                 id=row["charge_id"],
@@ -237,9 +241,7 @@ def summarise(
                 dataset=row["dataset"],
                 state=ChargeState(row["state"]),
                 epsilon=round_up(row["epsilon"]),
-                share=0.0
-                if row["state"] == ChargeState.ABORTED
-                else min(1.0, rule.used([rule.cost(measures_from_json(row["measures"]))])),
+                share=shares.get(row["charge_id"], 0.0),
                 reserved=row["reserved"],
                 plan_sha256=row["plan_sha256"],
                 steps_run=json.loads(row["leased"])
@@ -259,3 +261,12 @@ def summarise(
             for row in releases
         ),
     )
+
+
+def _shares(costs: Mapping[str, float], used: float) -> dict[str, float]:
+    """Share out what is used among the charges in proportion to their costs."""
+    total = math.fsum(costs.values())
+    if math.isinf(total):
+        # Admitted as the only plan: nothing stands beside it.
+        return {key: used if math.isinf(cost) else 0.0 for key, cost in costs.items()}
+    return {key: used * cost / total if total else 0.0 for key, cost in costs.items()}
