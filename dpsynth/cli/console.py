@@ -49,6 +49,7 @@ class Progress:
         self._epsilon = epsilon
 
     def __call__(self, done: int, of: int) -> None:
+        """Show that ``done`` steps ``of`` all have been taken."""
         line = f"step {done}/{of}, ε ≤ {self._epsilon:g} booked"
         if sys.stderr.isatty():
             print(f"\r{line}", end="\n" if done == of else "", file=sys.stderr, flush=True)

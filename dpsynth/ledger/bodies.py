@@ -93,9 +93,7 @@ def reserved_body(
     }
 
 
-def stopped_body(
-    charge_id: str, *, reason: str, cost: float, measures: Measures
-) -> dict[str, Any]:
+def stopped_body(charge_id: str, *, reason: str, cost: float, measures: Measures) -> dict[str, Any]:
     """Return the entry of a run that ended early, with what its leased steps cost."""
     return {
         "charge_id": charge_id,

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import NoReturn, Self
+from typing import Any, NoReturn, Self
 
 from dpsynth.errors import BudgetError, IntegrityError, UsageError
 from dpsynth.filters import FAILURE_SHARE, FilterKind, stop_rule
@@ -23,7 +23,7 @@ from dpsynth.ledger.bodies import (
     stopped_body,
 )
 from dpsynth.ledger.charge import Charge
-from dpsynth.ledger.entries import CAME_FROM, ChargeState, damaged
+from dpsynth.ledger.entries import ChargeState, damaged
 from dpsynth.ledger.leases import leasable, realised
 from dpsynth.ledger.owner import Owner
 from dpsynth.ledger.pricing import Price, measure, measures_from_json, price
@@ -33,6 +33,8 @@ from dpsynth.ledger.sqlite import SQLite
 from dpsynth.ledger.store import Database, Store
 from dpsynth.ledger.summary import LedgerSummary, summarise
 from dpsynth.privacy import Budget, NeighbouringRelation, Plan, PrivacyUnit
+
+Row = dict[str, Any]
 
 _NOT_THERE = "DPS513"
 """Code of a move that the state of a charge does not allow."""
@@ -171,7 +173,7 @@ class Ledger:
     def _new(
         cls,
         database: Database,
-        entries: Iterable[tuple[str, dict[str, object]]],
+        entries: Iterable[tuple[str, Row]],
         notes: AnchorNotes | None,
     ) -> Self:
         store = Store(database)
@@ -433,9 +435,7 @@ class Ledger:
         with self._store.reading():
             return self._anchor_now()
 
-    def check(
-        self, *, anchor: Anchor | None = None, recomputed: bool = False
-    ) -> LedgerSummary:
+    def check(self, *, anchor: Anchor | None = None, recomputed: bool = False) -> LedgerSummary:
         """Verify the chain, the rules and the tables, entry by entry.
 
         Parameters
@@ -515,12 +515,12 @@ class Ledger:
             costs = [(row["cost"],) for row in rows]
         return costs, [row["failure_delta"] for row in rows]
 
-    def _datasets(self) -> dict[str, dict[str, str | None]]:
+    def _datasets(self) -> dict[str, Row]:
         """Return datasets by name."""
         rows = self._store.rows("SELECT * FROM dataset ORDER BY seq")
         return {row["name"]: row for row in rows}
 
-    def _charge_now(self, charge_id: str) -> dict[str, str]:
+    def _charge_now(self, charge_id: str) -> Row:
         rows = self._store.rows(
             "SELECT charge.*, plan.spec FROM charge "
             "JOIN plan ON plan.plan_sha256 = charge.plan_sha256 WHERE charge_id = ?",
@@ -533,7 +533,7 @@ class Ledger:
     def _state_now(self, charge_id: str) -> ChargeState:
         return ChargeState(self._charge_now(charge_id)["state"])
 
-    def _expect(self, charge_id: str, state: ChargeState, purpose: str) -> dict[str, str]:
+    def _expect(self, charge_id: str, state: ChargeState, purpose: str) -> Row:
         row = self._charge_now(charge_id)
         if row["state"] != state:
             raise UsageError(
@@ -616,9 +616,7 @@ class Ledger:
             with self._store.reading():
                 before = self._expect(charge_id, ChargeState.TOUCHED, "can be stopped")
             if before["leased"] is None:
-                raise UsageError(
-                    "this charge took no leases, so that it counts in full for ever."
-                )
+                raise UsageError("this charge took no leases, so that it counts in full for ever.")
             measures = measures_from_json(before["measures"])
             if before["rule"] == "filter":
                 # Worked out before the write lock is taken.
@@ -633,12 +631,12 @@ class Ledger:
                 self._store.append(ChargeState.STOPPED, body)
                 return
 
-    def _known_datasets(self) -> dict[str, dict[str, str | None]]:
+    def _known_datasets(self) -> dict[str, Row]:
         with self._store.reading():
             return self._datasets()
 
     @staticmethod
-    def _row(known: dict[str, dict[str, str | None]], name: str) -> dict[str, str | None]:
+    def _row(known: dict[str, Row], name: str) -> Row:
         if name not in known:
             names = ", ".join(repr(other) for other in known)
             raise UsageError(
@@ -656,9 +654,7 @@ class Ledger:
         raise refusal
 
 
-def _refuse_twin(
-    known: dict[str, dict[str, str | None]], name: str, content_hmac: str | None
-) -> None:
+def _refuse_twin(known: dict[str, Row], name: str, content_hmac: str | None) -> None:
     for other, row in known.items():
         if other != name and content_hmac is not None and row["content_hmac"] == content_hmac:
             raise IntegrityError(

@@ -14,7 +14,10 @@ from typing import Any, Self
 from dpsynth.errors import IntegrityError, UsageError, require_extra
 from dpsynth.ledger.tables import INDEXES, TABLES
 
-sa = require_extra("sqlalchemy", extra="postgres", purpose="A ledger in a database server")
+require_extra("sqlalchemy", extra="postgres", purpose="A ledger in a database server")
+
+import sqlalchemy as sa  # noqa: E402
+import sqlalchemy.exc  # noqa: E402
 
 _LOCK_SECONDS = 60
 _CONNECT_SECONDS = 10
@@ -132,7 +135,7 @@ class Server:
         """Begin a transaction; one that writes waits for its turn."""
         # A reader sees one state throughout; a writer must see what was committed while it waited.
         isolation = "READ COMMITTED" if write else "REPEATABLE READ"
-        options = {"isolation_level": isolation}
+        options: dict[str, Any] = {"isolation_level": isolation}
         if self._dialect == "postgresql":
             options["postgresql_readonly"] = not write
         connection = self._engine.connect().execution_options(**options)

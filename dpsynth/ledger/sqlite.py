@@ -165,7 +165,9 @@ class SQLite:
             yield
 
 
-def _connect(path: Path | None, *, read_only: bool = False, new: bool = False) -> sqlite3.Connection:
+def _connect(
+    path: Path | None, *, read_only: bool = False, new: bool = False
+) -> sqlite3.Connection:
     """Open SQLite on a file that exists and make every commit durable."""
     if path is None:
         connection = _open_uri(":memory:", new=True)

@@ -215,8 +215,10 @@ class Store:
             table: {row[key]: row for row in self.rows(f"SELECT * FROM {table}")}  # noqa: S608
             for table, key in KEYS.items()
         }
-        if any(row["seq"] > replay.head.seq for rows in found.values() for row in rows.values()):
-            raise damaged(replay.head.seq + 1, "is missing, and what it wrote is in the tables")
+        last = replay.head.seq
+        written = (row["seq"] for rows in found.values() for row in rows.values())
+        if any(isinstance(seq, int) and seq > last for seq in written):
+            raise damaged(last + 1, "is missing, and what it wrote is in the tables")
         differences = [
             difference
             for table, rows in found.items()

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from tests.conftest import BUDGET, open_ledger, patients_frame
 
 import dpsynth as dp
 from dpsynth.errors import IntegrityError, UsageError
 from dpsynth.identity import CustodianKey, content_hmac
+from tests.conftest import BUDGET, open_ledger, patients_frame
 
 KEY = CustodianKey(bytes(range(32)))
 FRAME = pd.DataFrame({"a": ["x", "y", "y", None], "b": [1, 2, 2, 3]})

@@ -16,10 +16,10 @@ from dp_accounting.rdp import RdpAccountant
 
 import dpsynth as dp
 from dpsynth import selection
-from dpsynth._pricing import composed_epsilon, price
 from dpsynth.codec import CodecSettings
 from dpsynth.errors import BudgetError, DataError, IntegrityError, UsageError
 from dpsynth.filters import zcdp_rho
+from dpsynth.ledger.pricing import composed_epsilon, price
 from dpsynth.losses import ORDERS, is_exact, renyi, sum_renyi
 from dpsynth.neural.vae import VAESettings
 from dpsynth.noise import NoiseSource
@@ -196,8 +196,8 @@ def test_equal_selections_in_a_ledger_are_added_up() -> None:
         dp.Accountant([event] * 3).rdp_epsilon(1e-5)
     )
     cost = price((event,), orders=(2.0, 32.0), delta=1e-5, planned_delta=1e-5)
-    assert cost.rho is None
-    assert cost.rdp == pytest.approx(tuple(renyi(event, np.array([2.0, 32.0]))))
+    assert cost.measures.rho is None
+    assert cost.measures.rdp == pytest.approx(tuple(renyi(event, np.array([2.0, 32.0]))))
 
 
 def test_it_composes_with_exact_mechanisms() -> None:

@@ -71,7 +71,9 @@ def run_sql(address: str, *statements: str, append_only: bool = True) -> list:
         engine = sa.create_engine(address)
         with engine.begin() as connection:
             if not append_only:
-                connection.execute(sa.text("DROP TRIGGER IF EXISTS entry_is_never_changed ON entry"))
+                connection.execute(
+                    sa.text("DROP TRIGGER IF EXISTS entry_is_never_changed ON entry")
+                )
             for statement in statements:
                 result = connection.execute(sa.text(statement))
             rows = [tuple(row) for row in result] if result.returns_rows else []

@@ -8,13 +8,13 @@ import stat
 from pathlib import Path
 
 import pytest
-from tests.dpsynth.ledger.conftest import create
-from tests.dpsynth.ledger.test_book import SMALL
 
 from dpsynth.errors import IntegrityError, UsageError
 from dpsynth.ledger import Anchor, Ledger, read_anchor
 from dpsynth.ledger.anchors import AnchorNotes
 from dpsynth.ledger.signatures import create_signing_key, sign, verify_signature
+from tests.dpsynth.ledger.conftest import create
+from tests.dpsynth.ledger.test_book import SMALL
 
 ID = "0f0e0d0c-1111-2222-3333-444455556666"
 
@@ -75,7 +75,7 @@ def test_fork_is_refused_at_opening(tmp_path):
         ledger.reserve(SMALL, dataset="adult").touch()
         other.reserve(SMALL, dataset="adult").touch()
         other.reserve(SMALL, dataset="adult").touch()
-    with pytest.raises(IntegrityError, match="DPS614 entry 8 is not|DPS614 the ledger ends"):
+    with pytest.raises(IntegrityError, match="DPS614"):
         Ledger.open(path)
 
 

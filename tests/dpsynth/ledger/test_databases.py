@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
+from pathlib import Path
 
 import pytest
+
+from dpsynth.errors import BudgetError, DPSynthError, IntegrityError, UsageError
+from dpsynth.filters import FilterKind
+from dpsynth.ledger import ChargeState, Ledger, filesystem
 from tests.dpsynth.ledger.conftest import BUDGET, SERVER, UNIT, create, run_sql
 from tests.dpsynth.ledger.test_book import SAMPLED, SMALL, gaussian_plan
-
-from dpsynth.errors import BudgetError, IntegrityError, UsageError
-from dpsynth.ledger import ChargeState, Ledger
 
 needs_server = pytest.mark.skipif(not SERVER, reason="DPSYNTH_TEST_POSTGRES names no server")
 
@@ -160,3 +163,88 @@ def test_forked_process_cannot_use_the_ledger_of_its_parent(address):
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 42
     ledger.close()
+
+
+def append_after(head, store) -> None:
+    with store.writing():
+        store._head = head
+        store.append("refused", {"code": "DPS101"})
+
+
+def test_of_two_writers_that_saw_one_state_one_commits(address):
+    """Locks aside: the key of the chain itself refuses the second."""
+    with create(address) as one, Ledger.open(address) as two:
+        stale = two._store
+        with stale.reading():
+            seen = stale.head
+        one.reserve(SMALL, dataset="adult")
+        with pytest.raises(DPSynthError):
+            append_after(seen, stale)
+        two.check()
+        assert len(two.summary(compose=False).charges) == 1
+
+
+MOUNTS = """\
+22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
+35 22 0:31 / /srv/with\\040blank rw - nfs4 server:/export rw
+36 22 0:32 / /srv/local rw - ext4 /dev/sdb1 rw
+37 36 0:33 / /srv/local/share rw - fuse.sshfs host: rw
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mounts are read on Linux only")
+def test_network_file_systems_are_refused(tmp_path, monkeypatch):
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(MOUNTS)
+    monkeypatch.setattr(filesystem, "_MOUNTS", mounts)
+    for name in ("/srv/with blank/ledger.db", "/srv/local/share/books/ledger.db"):
+        with pytest.raises(UsageError, match="network file system"):
+            create(name)
+    filesystem.refuse_network(Path("/srv/local/ledger.db"))
+    filesystem.refuse_network(Path("/srv/local/shared.db"))
+    monkeypatch.undo()
+    path = tmp_path / "ledger.db"
+    create(path).close()
+    mounts.write_text(
+        f"22 1 8:1 / / rw - ext4 /dev/sda1 rw\n9 8 0:1 / {tmp_path} rw - cifs //h/s\n"
+    )
+    monkeypatch.setattr(filesystem, "_MOUNTS", mounts)
+    with pytest.raises(UsageError, match="DPS514"):
+        Ledger.open(path)
+
+
+@needs_server
+def test_a_server_that_may_forget_is_refused(monkeypatch):
+    import sqlalchemy as sa
+
+    from dpsynth.ledger import server
+
+    class Forgetful:
+        def execute(self, statement):
+            assert str(statement) == "SHOW fsync"
+            return sa.create_engine("sqlite://").connect().execute(sa.text("SELECT 'off'"))
+
+    books = server.Server(SERVER)
+    with pytest.raises(UsageError, match="fsync = off"):
+        books._require_durable(Forgetful())  # type: ignore[arg-type]
+    books.close()
+
+
+@pytest.mark.parametrize("kind", list(FilterKind))
+def test_every_stop_rule_keeps_a_ledger(address, kind):
+    with create(address, filter=kind) as ledger:
+        admitted = 0
+        for _ in range(12):
+            try:
+                with ledger.reserve(gaussian_plan(0.19), dataset="adult") as charge:
+                    charge.touch()
+                    charge.commit()
+            except BudgetError:
+                continue
+            admitted += 1
+        assert admitted in (5, 6)
+        summary = ledger.check(recomputed=True)
+        assert 2.5 < summary.spent <= BUDGET.epsilon
+        assert sum(line.share for line in summary.charges) == pytest.approx(summary.capacity_used)
+    with Ledger.open(address) as again:
+        assert again.summary(compose=False) == summary

@@ -6,6 +6,11 @@ import json
 from dataclasses import replace
 
 import pytest
+
+from dpsynth.accountant import Accountant
+from dpsynth.errors import BudgetError, IntegrityError, UsageError
+from dpsynth.ledger import ChargeState, Ledger
+from dpsynth.privacy import DiscreteGaussian, Plan, PoissonSampledGaussian
 from tests.dpsynth.ledger.conftest import BUDGET, create, run_sql
 from tests.dpsynth.ledger.test_book import (
     ADD_REMOVE,
@@ -16,11 +21,6 @@ from tests.dpsynth.ledger.test_book import (
     rehashed,
     sampled_plan,
 )
-
-from dpsynth.accountant import Accountant
-from dpsynth.errors import BudgetError, IntegrityError, UsageError
-from dpsynth.ledger import ChargeState, Ledger
-from dpsynth.privacy import DiscreteGaussian, Plan, PoissonSampledGaussian
 
 COUNTS = DiscreteGaussian(relation=ADD_REMOVE, sigma=20.0)
 TRAINING = PoissonSampledGaussian(
@@ -96,22 +96,25 @@ def test_a_charge_admitted_as_the_only_plan_is_never_lowered():
 
 def test_error_in_the_block_stops_the_run():
     ledger = in_memory()
-    with pytest.raises(KeyboardInterrupt), ledger.reserve(LONG, dataset="adult") as charge:
-        charge.touch(leases=True)
-        charge.lease("step 1", 50)
+    charge = ledger.reserve(LONG, dataset="adult")
+    charge.touch(leases=True)
+    charge.lease("step 1", 50)
+    with pytest.raises(KeyboardInterrupt), charge:
         raise KeyboardInterrupt
     assert charge.state is ChargeState.STOPPED
     # Without leases nobody knows how far it came.
-    with pytest.raises(KeyboardInterrupt), ledger.reserve(LONG, dataset="adult") as other:
-        other.touch()
+    other = ledger.reserve(LONG, dataset="adult")
+    other.touch()
+    with pytest.raises(KeyboardInterrupt), other:
         raise KeyboardInterrupt
     assert other.state is ChargeState.TOUCHED
 
 
 def test_a_plan_without_long_steps_takes_no_leases():
     ledger = in_memory()
-    with pytest.raises(ZeroDivisionError), ledger.reserve(plan_of(COUNTS), dataset="adult") as c:
-        c.touch(leases=True)
+    c = ledger.reserve(plan_of(COUNTS), dataset="adult")
+    c.touch(leases=True)
+    with pytest.raises(ZeroDivisionError), c:
         raise ZeroDivisionError
     assert c.state is ChargeState.TOUCHED
     with pytest.raises(UsageError, match="counts in full for ever"):

@@ -8,12 +8,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from tests.conftest import patients_frame, patients_schema
 
 import dpsynth as dp
 from dpsynth.filters import stop_rule
 from dpsynth.ledger import Ledger
 from dpsynth.ledger.pricing import measure
+from tests.conftest import patients_frame, patients_schema
 
 REPETITIONS = 20
 RACERS, WINNERS = 8, 3

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from dpsynth.errors import IntegrityError
 from dpsynth.neural.dpsgd import (
     GRID,
+    LEASE_STEPS,
     TrainingSettings,
     UnitRows,
     noisy_sum,
@@ -109,6 +110,29 @@ def test_every_booked_step_is_taken_also_with_empty_samples() -> None:
     # Noise moves the weights even where nothing was sampled.
     assert net.weight.item() != 0.0
     assert all(parameter.grad is None for parameter in net.parameters())
+
+
+def test_no_step_is_taken_that_was_not_leased() -> None:
+    leased: list[int] = []
+    taken: list[int] = []
+
+    def lease(upto: int) -> None:
+        assert len(taken) == (leased[-1] if leased else 0)
+        if upto > 2 * LEASE_STEPS:
+            raise ZeroDivisionError
+        leased.append(upto)
+
+    def progress(done: int, _: int) -> None:
+        assert done <= leased[-1]
+        taken.append(done)
+
+    with pytest.raises(ZeroDivisionError):
+        run(arrange([0, 1, 2], 1), steps=130, lease=lease, progress=progress)
+    assert leased == [LEASE_STEPS, 2 * LEASE_STEPS]
+    assert len(taken) == 2 * LEASE_STEPS
+    leased.clear()
+    run(arrange([0, 1, 2], 1), steps=70, lease=leased.append)
+    assert leased == [LEASE_STEPS, 70]
 
 
 def test_no_rows_at_all_is_noise_only() -> None:
