@@ -125,11 +125,21 @@ class StopRule(ABC):
         """Tell whether plans of these costs and failure probabilities fit together."""
 
     @abstractmethod
-    def certified_epsilon(self, costs: Iterable[tuple[float, ...]]) -> float:
-        """Return ε at the population's δ of everything booked, however it was chosen.
+    def certified_epsilon(
+        self, costs: Iterable[tuple[float, ...]], *, delta: float | None = None
+    ) -> float:
+        """Return ε at δ of everything booked, however it was chosen.
 
         Valid at every moment of an adaptive sequence, also for whoever stops because of what was
         seen. Zero if nothing was booked.
+
+        Parameters
+        ----------
+        costs : iterable of tuple of float
+            What is booked.
+        delta : float, optional
+            By default that of the population. Each δ has a proof of its own: pairs may be listed,
+            but no δ may be chosen by what was seen.
         """
 
     @abstractmethod
@@ -142,6 +152,13 @@ class StopRule(ABC):
 
         Infinite if they would not fit however much they were scaled down.
         """
+
+    def _main_delta(self, delta: float | None) -> float:
+        """Return what δ leaves to the privacy loss."""
+        rest = (self.budget.delta if delta is None else delta) - self.failure_delta
+        if not 0 < rest < 1:
+            raise UsageError("delta must be above what is set aside for failures, and below 1.")
+        return rest
 
     def _failures_fit(self, failures: Iterable[float]) -> bool:
         return math.fsum(failures) <= self.failure_delta

@@ -22,7 +22,7 @@ from typing import ClassVar
 from scipy.special import erfinv, log_expit, ndtri_exp
 
 from dpsynth.filters.base import FilterKind, Measures, ScalarRule, finite_or_inf
-from dpsynth.filters.gaussian import gaussian_capacity
+from dpsynth.filters.gaussian import gaussian_capacity, gaussian_epsilon
 from dpsynth.privacy import Exponential, Gaussian, Laplace, Mechanism, PATEVote
 
 
@@ -50,8 +50,10 @@ class GDPRule(ScalarRule):
         """Return μ²."""
         return (finite_or_inf(measures.mu_squared),)
 
-    def certified_epsilon(self, costs: Iterable[tuple[float, ...]]) -> float:
-        """Return ε at the population's δ of everything booked, however it was chosen.
+    def certified_epsilon(
+        self, costs: Iterable[tuple[float, ...]], *, delta: float | None = None
+    ) -> float:
+        """Return ε at δ of everything booked, however it was chosen.
 
         Notes
         -----
@@ -60,7 +62,11 @@ class GDPRule(ScalarRule):
         total = math.fsum(cost for (cost,) in costs)
         if total == 0:
             return 0.0
-        return self.budget.epsilon if total <= self.limit else math.inf
+        if total > self.limit:
+            return math.inf
+        if delta is None:
+            return self.budget.epsilon
+        return gaussian_epsilon(self.limit / 2, self._main_delta(delta))
 
     def _rho(self, cost: float) -> float:
         return cost / 2

@@ -72,15 +72,17 @@ class MixtureRule(StopRule):
         """Tell whether plans of these costs and failure probabilities fit together."""
         return self._fits(self._curve(costs)) and self._failures_fit(failures)
 
-    def certified_epsilon(self, costs: Iterable[tuple[float, ...]]) -> float:
-        """Return ε at the population's δ of everything booked, however it was chosen.
+    def certified_epsilon(
+        self, costs: Iterable[tuple[float, ...]], *, delta: float | None = None
+    ) -> float:
+        """Return ε at δ of everything booked, however it was chosen.
 
         Notes
         -----
         The first plan pays the part that does not depend on its size.
         """
         curve = self._curve(costs)
-        return self._epsilon(curve) if any(curve) else 0.0
+        return self._epsilon(curve, self._main_delta(delta)) if any(curve) else 0.0
 
     def largest_gaussian(self, costs: Iterable[tuple[float, ...]]) -> float:
         """Return the largest ε, at δ and on its own, of Gaussian noise that would still fit."""
@@ -105,12 +107,12 @@ class MixtureRule(StopRule):
         return [math.fsum(cost[k] for cost in booked) for k in range(len(self.orders))]
 
     def _fits(self, curve: Sequence[float]) -> bool:
-        return self._epsilon(curve) <= self.budget.epsilon
+        return self._epsilon(curve, self.main_delta) <= self.budget.epsilon
 
-    def _epsilon(self, curve: Sequence[float]) -> float:
+    def _epsilon(self, curve: Sequence[float], delta: float) -> float:
         """Return the maximum of φ, rounded up; infinite if no order has a finite cost."""
         terms = [
-            (a - 1, math.log(w) + math.log(self.main_delta) - (a - 1) * s)
+            (a - 1, math.log(w) + math.log(delta) - (a - 1) * s)
             for a, w, s in zip(self.orders, self.weights, curve, strict=True)
             if math.isfinite(s)
         ]

@@ -91,8 +91,10 @@ class RenyiRule(ScalarRule):
         at = dict(zip(self.orders, measures.rdp, strict=True))
         return (finite_or_inf(at[self.order]),)
 
-    def certified_epsilon(self, costs: Iterable[tuple[float, ...]]) -> float:
-        """Return ε at the population's δ of everything booked, however it was chosen.
+    def certified_epsilon(
+        self, costs: Iterable[tuple[float, ...]], *, delta: float | None = None
+    ) -> float:
+        """Return ε at δ of everything booked, however it was chosen.
 
         Notes
         -----
@@ -101,7 +103,7 @@ class RenyiRule(ScalarRule):
         total = math.fsum(cost for (cost,) in costs)
         if total == 0:
             return 0.0
-        return max(0.0, total - renyi_capacity(self.order, 0.0, self.main_delta))
+        return max(0.0, total - renyi_capacity(self.order, 0.0, self._main_delta(delta)))
 
     def _rho(self, cost: float) -> float:
         return cost / self.order

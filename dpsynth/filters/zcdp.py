@@ -68,12 +68,15 @@ class ZCDPRule(ScalarRule):
         """Return ρ."""
         return (finite_or_inf(measures.rho),)
 
-    def certified_epsilon(self, costs: Iterable[tuple[float, ...]]) -> float:
-        """Return ε at the population's δ of everything booked, however it was chosen."""
+    def certified_epsilon(
+        self, costs: Iterable[tuple[float, ...]], *, delta: float | None = None
+    ) -> float:
+        """Return ε at δ of everything booked, however it was chosen."""
         total = math.fsum(cost for (cost,) in costs)
         if total == 0:
             return 0.0
-        return max(0.0, total * self.order - renyi_capacity(self.order, 0.0, self.main_delta))
+        capacity = renyi_capacity(self.order, 0.0, self._main_delta(delta))
+        return max(0.0, total * self.order - capacity)
 
     def _rho(self, cost: float) -> float:
         return cost

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from dpsynth.errors import BudgetError, IntegrityError, UsageError
 from dpsynth.filters import FAILURE_SHARE, FilterKind, stop_rule
@@ -33,6 +33,9 @@ from dpsynth.ledger.sqlite import SQLite
 from dpsynth.ledger.store import Database, Store
 from dpsynth.ledger.summary import LedgerSummary, summarise
 from dpsynth.privacy import Budget, NeighbouringRelation, Plan, PrivacyUnit
+
+if TYPE_CHECKING:
+    from dpsynth.certificate import Statement
 
 Row = dict[str, Any]
 
@@ -472,6 +475,22 @@ class Ledger:
         compose : bool
             Work out ``spent_if_fixed`` as well, which may need seconds.
         """
+        return self._summary(compose=compose)[0]
+
+    def statement(self) -> Statement:
+        """Return what may leave the ledger; it may need seconds.
+
+        Raises
+        ------
+        MissingExtraError
+            If the extra ``report`` is not installed.
+        """
+        from dpsynth.ledger.statements import make_statement
+
+        summary, charges = self._summary(compose=True)
+        return make_statement(summary, self._rule, charges)
+
+    def _summary(self, *, compose: bool) -> tuple[LedgerSummary, list[Row]]:
         with self._store.reading():
             anchor = self._anchor_now()
             datasets = list(self._datasets())
@@ -481,7 +500,7 @@ class Ledger:
                 "JOIN plan ON plan.plan_sha256 = charge.plan_sha256 ORDER BY charge.reserved"
             )
             releases = self._store.rows("SELECT * FROM released ORDER BY seq")
-        return summarise(
+        summary = summarise(
             anchor=anchor,
             population=self._population,
             unit=self.unit,
@@ -491,6 +510,7 @@ class Ledger:
             releases=releases,
             compose=compose,
         )
+        return summary, charges
 
     def __repr__(self) -> str:
         name, budget = self._population["name"], self.budget

@@ -17,7 +17,7 @@ from dpsynth.ledger.tables import INDEXES, TABLES
 require_extra("sqlalchemy", extra="postgres", purpose="A ledger in a database server")
 
 import sqlalchemy as sa  # noqa: E402
-import sqlalchemy.exc  # noqa: E402
+from sqlalchemy import exc  # noqa: E402
 
 _LOCK_SECONDS = 60
 _CONNECT_SECONDS = 10
@@ -47,7 +47,7 @@ class Server:
     def __init__(self, url: str, *, read_only: bool = False) -> None:
         try:
             address = sa.make_url(url)
-        except sa.exc.ArgumentError:
+        except exc.ArgumentError:
             raise UsageError(
                 "the address of the ledger is no database URL.",
                 fix="write it like postgresql+psycopg://user@host/database.",
@@ -62,7 +62,7 @@ class Server:
         try:
             # Connections are tried before use: a long fit outlasts a server's patience.
             self._engine = sa.create_engine(address, pool_pre_ping=True, hide_parameters=True)
-        except (ImportError, sa.exc.ArgumentError):
+        except (ImportError, exc.ArgumentError):
             raise UsageError(
                 f"no driver for {address.drivername!r} is installed.",
                 code="DPS502",
@@ -159,7 +159,7 @@ class Server:
     def rollback(self) -> None:
         """Undo the transaction."""
         # A connection that broke has been rolled back by the server.
-        with suppress(sa.exc.SQLAlchemyError):
+        with suppress(exc.SQLAlchemyError):
             self._open_connection.rollback()
         self._release()
 
@@ -204,16 +204,16 @@ class Server:
         try:
             yield
             return
-        except sa.exc.IntegrityError:
+        except exc.IntegrityError:
             # Another writer has appended under the same number.
             error: Exception = UsageError(
                 "another process has written to the ledger at the same moment.",
                 code="DPS512",
                 fix="try again.",
             )
-        except sa.exc.DBAPIError as problem:
+        except exc.DBAPIError as problem:
             error = self._translate(getattr(problem.orig, "sqlstate", None))
-        except sa.exc.SQLAlchemyError:
+        except exc.SQLAlchemyError:
             error = self._translate(None)
         raise error from None
 
