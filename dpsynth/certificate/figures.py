@@ -49,7 +49,8 @@ def power(value: float) -> str:
     mantissa = _plain(scaled)
     if -3 <= exponent <= 2:
         return _plain(scaled.scaleb(exponent))
-    return f"{mantissa} × 10{str(exponent).translate(_SUPERSCRIPT)}"
+    ten = f"10{str(exponent).translate(_SUPERSCRIPT)}"
+    return ten if mantissa == "1" else f"{mantissa} × {ten}"
 
 
 def factor(value: float) -> str:

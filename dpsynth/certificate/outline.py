@@ -43,8 +43,9 @@ def outline(statement: Statement) -> tuple[Question, ...]:
     Worded after the publication's outline; section numbers are left out on purpose.
     """
     s, delta = statement, power(statement.budget.delta)
-    fixed = "" if s.spent_if_fixed is None else f" (ε = {up(s.spent_if_fixed)} if all parameters "
-    fixed += "had been fixed in advance)" if fixed else ""
+    fixed = ""
+    if s.spent_if_fixed is not None:
+        fixed = f" (ε = {up(s.spent_if_fixed)}, had all parameters been fixed in advance)"
     counted = [charge for charge in s.charges if charge.counts]
     kinds = dict.fromkeys(str(m["kind"]) for c in counted for _, m in c.mechanisms)
     stopped = sum(charge.state == "stopped" for charge in s.charges)
@@ -74,9 +75,9 @@ def outline(statement: Statement) -> tuple[Question, ...]:
         (
             "Composition",
             "Does the figure cover all releases?",
-            f"All {len(counted)} charges that count on this population, through the datasets "
-            f"{sources(s)}, and {len(s.releases)} releases. {CUSTODIAN}: publications about the "
-            "same people that did not go through this ledger.",
+            f"It covers all charges on this population ({len(counted)} that count), through all "
+            f"of its datasets: {sources(s)}. Releases in the ledger: {len(s.releases)}. "
+            f"{CUSTODIAN}: publications about the same people that did not go through this ledger.",
         ),
         (
             "Composition",
@@ -98,7 +99,7 @@ def outline(statement: Statement) -> tuple[Question, ...]:
         (
             "Algorithms",
             "Were runs stopped or repeated?",
-            f"{len(counted)} charges count, {stopped} of them stopped early. Whatever touched data is "
+            f"Charges that count: {len(counted)}; stopped early: {stopped}. Whatever touched data is "
             "charged, also where nothing came of it.",
         ),
         (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dpsynth.certificate.figures import chance, down, factor, percent, power, up
+from dpsynth.certificate.figures import chance, down, factor, power, up
 from dpsynth.certificate.lines import StatementCharge
 from dpsynth.certificate.statement import Statement
 from dpsynth.privacy import NeighbouringRelation
@@ -89,7 +89,7 @@ def promise(statement: Statement) -> tuple[str, ...]:
     if unit.relation is NeighbouringRelation.ADD_REMOVE:
         change, question = f"Adding or removing {rows}", f"whether {whose} is in the data"
     else:
-        change, question = f"Exchanging {rows} for another", f"which of two {whose} stands for"
+        change = f"Exchanging {rows} for another’s"
         question = f"which of two candidates for {whose} is in the data"
     return (
         f"{change} changes the probability of whatever was released, all of it together, by at "
@@ -129,11 +129,6 @@ def steps_words(charge: StatementCharge) -> str:
 def sources(statement: Statement) -> str:
     """Name the datasets."""
     return ", ".join(statement.datasets) or "none"
-
-
-def standing(statement: Statement) -> str:
-    """Say how much of the capacity is used."""
-    return f"{percent(statement.capacity_used)} of the capacity is used"
 
 
 def _value(value: object) -> str:
