@@ -25,9 +25,7 @@ def malformed(name: str, expected: str) -> NoReturn:
 
 def text(name: str, value: object) -> str:
     """Return a name that stays on one line and shows what it is made of."""
-    if not (
-        isinstance(value, str) and value.strip() and value.isprintable() and len(value) <= 200
-    ):
+    if not (isinstance(value, str) and value.strip() and value.isprintable() and len(value) <= 200):
         malformed(name, "1 to 200 printable characters")
     return value
 

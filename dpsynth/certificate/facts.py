@@ -108,11 +108,15 @@ class DeploymentFacts:
             document: Mapping[str, Any] = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except OSError:
             raise UsageError(
-                f"there is no readable file {str(path)!r}.", code=_CODE, fix="check path and rights."
+                f"there is no readable file {str(path)!r}.",
+                code=_CODE,
+                fix="check path and rights.",
             ) from None
         except ValueError:
             raise UsageError(
-                f"{str(path)!r} is no TOML file in UTF-8.", code=_CODE, fix="see docs/certificate.md."
+                f"{str(path)!r} is no TOML file in UTF-8.",
+                code=_CODE,
+                fix="see docs/certificate.md.",
             ) from None
         missing = [name for name in cls.required() if name not in document]
         unknown = sorted(set(document) - {f.name for f in fields(cls)})

@@ -96,7 +96,7 @@ def waterfall(statement: Statement) -> tuple[Bar, ...]:
     counted = [(n, c) for n, c in enumerate(statement.charges, start=1) if c.counts]
     pieces = [piece for number, charge in counted for piece in _steps(number, charge)]
     if len(pieces) > MAX_BARS:
-        pieces = [(_label(number, charge), charge.share, _open(charge)) for number, charge in counted]
+        pieces = [(_label(n, c), c.share, _open(c)) for n, c in counted]
     if len(pieces) > MAX_BARS:
         size = math.ceil(len(counted) / MAX_BARS)
         pieces = [_group(counted[i : i + size]) for i in range(0, len(counted), size)]

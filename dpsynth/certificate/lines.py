@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -118,7 +118,7 @@ class StatementCharge:
     @classmethod
     def from_dict(cls, document: object) -> Self:
         """Rebuild from :meth:`to_dict`; other fields are refused."""
-        found = dict(exact(document, cls.__slots__, "charge"))
+        found = dict(exact(document, _names(cls), "charge"))
         lines = array(found.pop("mechanisms"), "charge.mechanisms")
         entries = [exact(line, ("step", "mechanism"), "charge.mechanisms") for line in lines]
         return cls(mechanisms=tuple((e["step"], e["mechanism"]) for e in entries), **found)
@@ -168,13 +168,17 @@ class StatementRelease:
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON object."""
-        found = {name: getattr(self, name) for name in self.__slots__}
+        found = {name: getattr(self, name) for name in _names(type(self))}
         return {**found, "charge_ids": list(self.charge_ids)}
 
     @classmethod
     def from_dict(cls, document: object) -> Self:
         """Rebuild from :meth:`to_dict`; other fields are refused."""
-        return cls(**exact(document, cls.__slots__, "release"))
+        return cls(**exact(document, _names(cls), "release"))
+
+
+def _names(kind: type[StatementCharge | StatementRelease]) -> list[str]:
+    return [f.name for f in fields(kind)]
 
 
 def _set(instance: object, name: str, value: object) -> None:

@@ -99,8 +99,8 @@ def outline(statement: Statement) -> tuple[Question, ...]:
         (
             "Algorithms",
             "Were runs stopped or repeated?",
-            f"Charges that count: {len(counted)}; stopped early: {stopped}. Whatever touched data is "
-            "charged, also where nothing came of it.",
+            f"Charges that count: {len(counted)}; stopped early: {stopped}. Whatever touched data "
+            "is charged, also where nothing came of it.",
         ),
         (
             "Implementation",

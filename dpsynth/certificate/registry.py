@@ -116,8 +116,8 @@ def _document(statement: Statement, facts: DeploymentFacts) -> dict[str, Any]:
             "post_processing": facts.post_processing,
             "composition": (
                 "Sequential composition of all mechanisms on the population by a filter that is "
-                f"valid for adaptively chosen parameters; measure: {filter_words(statement)}. No "
-                "parallel composition is claimed."
+                "valid for adaptively chosen parameters; measure: "
+                f"{_quoted(filter_words(statement))}. No parallel composition is claimed."
             ),
         },
         "implementation": {

@@ -195,9 +195,7 @@ def statements(draw: st.DrawFn) -> Statement:
                 day=days,
                 table_sha256=digests,
                 charge_ids=(
-                    st.lists(st.sampled_from(ids), unique=True).map(tuple)
-                    if ids
-                    else st.just(())
+                    st.lists(st.sampled_from(ids), unique=True).map(tuple) if ids else st.just(())
                 ),
                 epsilon=st.floats(0, 1e6),
             ),

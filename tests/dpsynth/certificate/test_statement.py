@@ -172,7 +172,7 @@ def test_a_statement_cannot_be_changed() -> None:
         found.charges[0].mechanisms[0][1]["sigma"] = 1.0  # type: ignore[index]
 
 
-# -- what the numbers mean --------------------------------------------------------------------------
+# -- what the numbers mean --------------------------------------------------------------------
 
 
 def test_meaning_of_one_pair_is_the_closed_form() -> None:
@@ -206,7 +206,7 @@ def test_meaning_of_no_and_of_all_loss() -> None:
 
 
 def test_meaning_bounds_the_exact_gaussian() -> None:
-    """Against the exact trade-off curve of one Gaussian with σ = 1 and its exact privacy profile."""
+    """One Gaussian with σ = 1: its privacy profile against its trade-off curve, both exact."""
     from scipy.stats import norm
 
     def delta(epsilon: float) -> float:
