@@ -38,6 +38,7 @@ _KINDS = {
     "poisson_sampled_gaussian": "DP-SGD: Gaussian noise on Poisson samples",
     "pate_vote": "noisy votes of an ensemble",
     "zcdp": "mechanism known by its zCDP bound",
+    "private_selection": "best of a random number of trials",
 }
 
 
@@ -132,4 +133,7 @@ def sources(statement: Statement) -> str:
 
 
 def _value(value: object) -> str:
+    if isinstance(value, list | tuple):
+        # The candidates of a search, each a composition: the JSON statement has them in full.
+        return str(len(value))
     return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -77,9 +77,7 @@ def make_statement(
     )
 
 
-def _curve(
-    rule: StopRule, live: Sequence[Mapping[str, Any]]
-) -> tuple[tuple[float, float], ...]:
+def _curve(rule: StopRule, live: Sequence[Mapping[str, Any]]) -> tuple[tuple[float, float], ...]:
     """Return (ε, δ) pairs that hold for everything booked, however it was chosen."""
     deltas = sorted({*_DELTAS, rule.budget.delta}, reverse=True)
     deltas = [delta for delta in deltas if delta >= rule.budget.delta]

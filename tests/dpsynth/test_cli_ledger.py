@@ -7,10 +7,11 @@ import stat
 from pathlib import Path
 
 import pytest
-from tests.conftest import patients_frame, patients_schema
 
 from dpsynth.cli import main
 from dpsynth.ledger import ChargeState, Ledger
+from tests.conftest import patients_frame, patients_schema
+from tests.dpsynth.certificate.test_registry import TOML
 
 
 class House:
@@ -138,14 +139,12 @@ def test_exports_are_written_once(house, format):
 
 
 def test_a_registry_draft_needs_facts(house):
-    from dpsynth.certificate import DeploymentFacts
-
     house.init()
     target = house.folder / "draft.yaml"
     assert house.book("export", "--format", "registry-yaml", "-o", target)[0] == 2
     assert not target.exists()
     facts = house.folder / "facts.toml"
-    facts.write_text("\n".join(f'{name} = "stated"' for name in DeploymentFacts.required()))
+    facts.write_text(TOML)
     done = house.book("export", "--format", "registry-yaml", "--facts", facts, "-o", target)
     assert done[0] == 0, done[2]
     assert house.book("export", "--format", "pdf", "-o", house.folder / "x")[0] == 2

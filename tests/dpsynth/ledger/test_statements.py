@@ -10,15 +10,23 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-from tests.conftest import patients_frame, patients_schema
-from tests.dpsynth.ledger.test_book import ONLY_ALONE, gaussian_plan, in_memory, sampled_plan
 
 import dpsynth as dp
 from dpsynth.accountant import Accountant
-from dpsynth.certificate import FORMATS, DeploymentFacts, Statement, render
+from dpsynth.certificate import FORMATS, Statement, render
 from dpsynth.ledger import Ledger, store
 from dpsynth.neural.vae import VAESettings
 from dpsynth.noise import NoiseSource
+from dpsynth.privacy import PoissonSampledGaussian, PrivateSelection
+from tests.conftest import patients_frame, patients_schema
+from tests.dpsynth.certificate.examples import facts
+from tests.dpsynth.ledger.test_book import (
+    ONLY_ALONE,
+    gaussian_plan,
+    in_memory,
+    plan_of,
+    sampled_plan,
+)
 
 BUDGET = dp.Budget(epsilon=6.0, delta=1e-5)
 
@@ -53,9 +61,7 @@ def test_every_pair_of_the_curve_is_at_least_the_exact_loss():
     ledger = in_memory()
     for share in (0.2, 0.5):
         ledger.reserve(gaussian_plan(share), dataset="adult").touch()
-    exact = Accountant(
-        [*gaussian_plan(0.2).mechanisms, *gaussian_plan(0.5).mechanisms]
-    )
+    exact = Accountant([*gaussian_plan(0.2).mechanisms, *gaussian_plan(0.5).mechanisms])
     statement = ledger.statement()
     assert (statement.spent, 1e-5) in statement.curve
     for epsilon, delta in statement.curve:
@@ -66,6 +72,19 @@ def test_every_pair_of_the_curve_is_at_least_the_exact_loss():
     for epsilon, delta in alone.statement().curve:
         own = Accountant(ONLY_ALONE.mechanisms).epsilon(delta)
         assert own <= epsilon <= own + 0.0011
+
+
+def test_a_search_is_shown_as_one_charge_without_its_candidates():
+    run = PoissonSampledGaussian(
+        relation="add_remove", noise_multiplier=8.0, sampling_probability=0.01, steps=100
+    )
+    search = PrivateSelection(relation="add_remove", candidates=((run,), (run,)), mean_trials=5.0)
+    ledger = in_memory()
+    ledger.reserve(plan_of(search), dataset="adult").touch()
+    statement = ledger.statement()
+    page = render(statement, "html")
+    assert "best of a random number of trials (candidates 2, mean trials 5" in page
+    assert Statement.from_dict(json.loads(render(statement, "json"))) == statement
 
 
 def test_an_untouched_ledger_has_a_statement():
@@ -102,24 +121,13 @@ def spend(frame: pd.DataFrame, monkeypatch, *, slowness: float) -> Statement:
         return ledger.statement()
 
 
-FACTS = """
-name = "Patients"
-"""
-
-
-def facts(tmp_path) -> DeploymentFacts:
-    path = tmp_path / "facts.toml"
-    path.write_text("\n".join(f'{name} = "stated"' for name in DeploymentFacts.required()))
-    return DeploymentFacts.read(path)
-
-
-def test_no_byte_of_an_export_depends_on_one_person(monkeypatch, tmp_path):
+def test_no_byte_of_an_export_depends_on_one_person(monkeypatch):
     frame = patients_frame()
     other = frame.copy()
     other.loc[other.patient == 7, "age"] = 119
     other.loc[other.patient == 7, "ward"] = "c"
     gone = frame[frame.patient != 7]
-    stated = facts(tmp_path)
+    stated = facts()
     before = spend(frame, monkeypatch, slowness=0.5)
     for neighbour in (other, gone):
         after = spend(neighbour, monkeypatch, slowness=0.5)
@@ -128,11 +136,11 @@ def test_no_byte_of_an_export_depends_on_one_person(monkeypatch, tmp_path):
             assert render(after, format, facts=given) == render(before, format, facts=given)
 
 
-def test_run_times_show_in_nothing_but_the_head_of_the_chain(monkeypatch, tmp_path):
+def test_run_times_show_in_nothing_but_the_head_of_the_chain(monkeypatch):
     quick = spend(patients_frame(), monkeypatch, slowness=0.5)
     slow = spend(patients_frame(), monkeypatch, slowness=60)
     assert quick.head != slow.head
-    stated = facts(tmp_path)
+    stated = facts()
     for format in FORMATS:
         given = stated if format == "registry-yaml" else None
         shown = render(slow, format, facts=given)
