@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -18,6 +18,7 @@ _MOST_KINDS = 16
 """Different mechanisms that one composition may hold; each takes a tenth of a second or more."""
 
 _REPEATS = ("count", "steps", "votes")
+_ADDS = ("rho", "failure_delta", *_REPEATS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +76,7 @@ def measures_to_json(measures: Measures) -> dict[str, Any]:
     return {"rdp": measures.rdp, "rho": measures.rho, "mu_squared": measures.mu_squared}
 
 
+@lru_cache(maxsize=4096)
 def measures_from_json(text: str) -> Measures:
     """Read what :func:`measures_to_json` described, reals as strings."""
     value = json.loads(text)
@@ -85,13 +87,13 @@ def measures_from_json(text: str) -> Measures:
     )
 
 
-def composed_epsilon(plans: Iterable[Mapping[str, Any]], *, delta: float) -> float | None:
+def composed_epsilon(plans: Mapping[str, int], *, delta: float) -> float | None:
     """Return ε at δ of plans whose parameters were all fixed in advance.
 
     Parameters
     ----------
-    plans : iterable of mapping
-        Descriptions of plans, as :meth:`dpsynth.privacy.Plan.spec` gives them.
+    plans : mapping of str to int
+        Descriptions of plans (:meth:`dpsynth.privacy.Plan.spec`) in JSON, and how often each ran.
     delta : float
         δ of the population.
 
@@ -101,9 +103,9 @@ def composed_epsilon(plans: Iterable[Mapping[str, Any]], *, delta: float) -> flo
         ``None`` if there are too many different mechanisms to compose.
     """
     kept: dict[Mechanism, Mechanism] = {}
-    for plan in plans:
-        for charge in plan["charges"]:
-            mechanism = mechanism_from_spec(charge["mechanism"])
+    for text, times in plans.items():
+        for charge in json.loads(text)["charges"]:
+            mechanism = _times(mechanism_from_spec(charge["mechanism"]), times)
             key = _single(mechanism)
             kept[key] = _joined(kept[key], mechanism) if key in kept else mechanism
     if len(kept) > _MOST_KINDS:
@@ -121,8 +123,10 @@ def _single(mechanism: Mechanism) -> Mechanism:
 
 
 def _joined(one: Mechanism, other: Mechanism) -> Mechanism:
-    adds = ("rho", "failure_delta", *_REPEATS)
-    return replace(
-        one,
-        **{name: getattr(one, name) + getattr(other, name) for name in adds if hasattr(one, name)},
-    )
+    sums = {name: getattr(one, name) + getattr(other, name) for name in _ADDS if hasattr(one, name)}
+    return replace(one, **sums)
+
+
+def _times(mechanism: Mechanism, times: int) -> Mechanism:
+    products = {n: times * getattr(mechanism, n) for n in _ADDS if hasattr(mechanism, n)}
+    return replace(mechanism, **products)

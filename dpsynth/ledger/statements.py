@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import Any
@@ -128,8 +129,8 @@ def _epsilon(rows: Sequence[Mapping[str, Any]], rule: StopRule) -> float:
     """Return ε of the charges of one release, which were fixed before it was made."""
     if len(rows) == 1:
         return round_up(rows[0]["epsilon"])
-    specs = [json.loads(row["spec"]) for row in rows]
-    together = composed_epsilon(specs, delta=rule.budget.delta)
+    plans = Counter(row["spec"] for row in rows)
+    together = composed_epsilon(plans, delta=rule.budget.delta)
     if together is not None:
         return round_up(together)
     costs = [rule.cost(measures_from_json(row["measures"])) for row in rows]

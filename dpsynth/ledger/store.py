@@ -150,7 +150,7 @@ class Store:
         entry = next_entry(self._head, kind, time, body)
         self._database.execute("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?)", entry)
         self._head = entry
-        effect = change(entry, body)
+        effect = change(entry, json.loads(entry.body))
         if effect is None:
             return
         # Table and field names come from this package, never from the caller.

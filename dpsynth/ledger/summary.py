@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -218,8 +219,8 @@ def summarise(
         if live[0]["rule"] == "plan":
             spent = min(spent, fixed)
     elif compose and live:
-        specs = (json.loads(row["spec"]) for row in live)
-        fixed = composed_epsilon(specs, delta=rule.budget.delta)
+        plans = Counter(row["spec"] for row in live)
+        fixed = composed_epsilon(plans, delta=rule.budget.delta)
     used = min(1.0, rule.used(costs))
     shares = _shares({row["charge_id"]: row["cost"] for row in live}, used)
     return LedgerSummary(

@@ -7,12 +7,12 @@ entry writes; the store applies it when the entry is appended, and
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from dpsynth.errors import IntegrityError
 from dpsynth.ledger.entries import Entry
-from dpsynth.privacy import canonical_json
 
 
 class Field(NamedTuple):
@@ -75,7 +75,6 @@ TABLES: dict[str, dict[str, Field]] = {
         "measures": _TEXT,
         "leased": Field(str, null=True),
         "owner": _TEXT,
-        "versions": _TEXT,
         "reserved": _TEXT,
         "touched": Field(str, null=True),
         "ended": Field(str, null=True),
@@ -111,6 +110,13 @@ class Change(NamedTuple):
 def change(entry: Entry, body: Mapping[str, Any]) -> Change | None:
     """Return what an entry does to the tables; ``None`` for one that is only kept for the record.
 
+    Parameters
+    ----------
+    entry : Entry
+        The entry.
+    body : mapping
+        Its body, parsed.
+
     Raises
     ------
     IntegrityError
@@ -131,7 +137,7 @@ def change(entry: Entry, body: Mapping[str, Any]) -> Change | None:
                     "n_policy": body["n_policy"],
                     "epsilon": float(body["budget"]["epsilon"]),
                     "delta": float(body["budget"]["delta"]),
-                    "stop_rule": canonical_json(body["stop_rule"]),
+                    "stop_rule": _text(body["stop_rule"]),
                     "created": entry.time,
                 },
             )
@@ -152,7 +158,7 @@ def change(entry: Entry, body: Mapping[str, Any]) -> Change | None:
                 body["plan_sha256"],
                 {
                     "method": body["spec"]["method"],
-                    "spec": canonical_json(body["spec"]),
+                    "spec": _text(body["spec"]),
                     "created": entry.time,
                 },
             )
@@ -163,7 +169,7 @@ def change(entry: Entry, body: Mapping[str, Any]) -> Change | None:
                 {
                     "name": body["name"],
                     "table_sha256": body["table_sha256"],
-                    "charges": canonical_json(body["charges"]),
+                    "charges": _text(body["charges"]),
                     "created": entry.time,
                 },
             )
@@ -179,10 +185,9 @@ def change(entry: Entry, body: Mapping[str, Any]) -> Change | None:
                     "cost": float(body["cost"]),
                     "failure_delta": float(body["failure_delta"]),
                     "epsilon": float(body["epsilon"]),
-                    "measures": canonical_json(body["measures"]),
+                    "measures": _text(body["measures"]),
                     "leased": None,
-                    "owner": canonical_json(body["owner"]),
-                    "versions": canonical_json(body["versions"]),
+                    "owner": _text(body["owner"]),
                     "reserved": entry.time,
                     "touched": None,
                     "ended": None,
@@ -195,15 +200,15 @@ def change(entry: Entry, body: Mapping[str, Any]) -> Change | None:
         case "touched":
             values = {"state": "touched", "touched": entry.time}
             if body["leased"] is not None:
-                values["leased"] = canonical_json(body["leased"])
+                values["leased"] = _text(body["leased"])
         case "leased":
-            values = {"leased": canonical_json(body["leased"])}
+            values = {"leased": _text(body["leased"])}
         case "stopped":
             values = {
                 "state": "stopped",
                 "ended": entry.time,
                 "cost": float(body["cost"]),
-                "measures": canonical_json(body["measures"]),
+                "measures": _text(body["measures"]),
             }
         case "committed" | "aborted":
             values = {"state": entry.kind, "ended": entry.time}
@@ -219,3 +224,8 @@ def change(entry: Entry, body: Mapping[str, Any]) -> Change | None:
 def _new(entry: Entry, key: str, values: dict[str, Any], *, table: str | None = None) -> Change:
     table = table or entry.kind
     return Change(table, key, {KEYS[table]: key, **values, "seq": entry.seq}, is_new=True)
+
+
+def _text(part: object) -> str:
+    """Return a part of a parsed body as canonical JSON: in a body reals are strings already."""
+    return json.dumps(part, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -188,7 +188,7 @@ def plan_of(*mechanisms: Mechanism) -> Plan:
 
 def test_equal_selections_in_a_ledger_are_added_up() -> None:
     event, other = best((MARGINAL, DISCOVERY)), best((MARGINAL,), shape=1.0)
-    plans = [json.loads(json.dumps(plan_of(m).spec())) for m in (event, other, event, event)]
+    plans = {json.dumps(plan_of(event).spec()): 3, json.dumps(plan_of(other).spec()): 1}
     together = composed_epsilon(plans, delta=1e-5)
     listed = dp.Accountant([event, other, event, event])
     assert together == pytest.approx(listed.epsilon(1e-5), rel=1e-9)
