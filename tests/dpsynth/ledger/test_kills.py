@@ -79,20 +79,25 @@ def test_kill_in_every_state(address):
             assert line.share == pytest.approx(shares[line.id])
 
 
-def fit_slowly(address: str, steps: str) -> None:
+def unfitted():
+    from dpsynth.neural.vae import DPVAE, VAESettings
+
+    settings = VAESettings(steps=250, sampling_probability=0.1)
+    return DPVAE(patients_schema(), settings=settings)
+
+
+def fit_slowly(address: str, steps: str, plan: dp.Plan) -> None:
     """Fit, and write down outside the ledger how many steps were taken."""
     import torch
 
-    from dpsynth.neural.vae import DPVAE, VAESettings
-
     torch.set_num_threads(1)
     record = os.open(steps, os.O_WRONLY)
-    schema = patients_schema()
-    model = DPVAE(schema, settings=VAESettings(steps=250, sampling_probability=0.1))
+    model = unfitted()
+    model.plan = lambda budget, *, rows: plan  # calibrated once: kills should hit the fit
     with Ledger.open(address) as ledger:
         model.fit(
             patients_frame().drop(columns="patient"),
-            budget=dp.Budget(epsilon=0.5, delta=1e-7),
+            budget=plan.budget,
             ledger=ledger,
             dataset="patients",
             progress=lambda done, of: os.pwrite(record, f"{done:09d}".encode(), 0),
@@ -116,18 +121,21 @@ def test_kills_at_random_times_during_fits(tmp_path):
         unit=schema.unit,
     ).close()
     rng = random.Random(5)
-    steps.write_text("0" * 9)
-    began = time.monotonic()
-    child = FORKSERVER.Process(target=fit_slowly, args=(address, str(steps)))
-    child.start()
-    child.join(300)
-    assert child.exitcode == 0
-    duration = time.monotonic() - began
+    plan = unfitted().plan(dp.Budget(epsilon=0.5, delta=1e-7))
+    duration = 0.0
+    for _ in range(2):  # the first starts the fork server as well
+        steps.write_text("0" * 9)
+        began = time.monotonic()
+        child = FORKSERVER.Process(target=fit_slowly, args=(address, str(steps), plan))
+        child.start()
+        child.join(300)
+        assert child.exitcode == 0
+        duration = time.monotonic() - began
     seen: dict[str, float] = {}
     met: set[str] = set()
     for _ in range(KILLS):
         steps.write_text("0" * 9)
-        child = FORKSERVER.Process(target=fit_slowly, args=(address, str(steps)))
+        child = FORKSERVER.Process(target=fit_slowly, args=(address, str(steps), plan))
         child.start()
         time.sleep(rng.uniform(0, 1.1 * duration))
         kill(child)
@@ -140,7 +148,7 @@ def test_kills_at_random_times_during_fits(tmp_path):
         touched = [line for line in summary.charges if any(line.id in b for b in was_touched)]
         assert all(line.state != ChargeState.ABORTED for line in touched)
         new = [line for line in summary.charges if line.id not in seen]
-        assert len(new) <= 1 + (not seen)
+        assert len(new) <= (1 if seen else 3)
         if taken:
             (line,) = new[-1:]
             assert line.state in (ChargeState.STOPPED, ChargeState.COMMITTED)
