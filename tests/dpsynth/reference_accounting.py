@@ -1,20 +1,20 @@
 """An accountant of its own for the tests: certified lower bounds on the privacy loss.
 
-It shares no code and no method with :mod:`dpsynth.losses`. Every mechanism is given by **one pair of
-neighbouring outputs** (P, Q), so that whatever tells these two apart is a true lower bound. The law
-of the privacy loss L = log dP/dQ under P is put on a grid such that δ(ε) = E[(1 - e^(ε-L))₊] can only
+It shares no code and no method with :mod:`dpsynth.losses`. Every mechanism is given by **one pair
+of neighbouring outputs** (P, Q): whatever tells these two apart is a true lower bound. The law of
+the privacy loss L = log dP/dQ under P is put on a grid such that δ(ε) = E[(1 - e^(ε-L))₊] can only
 shrink, whatever else it is composed with:
 
-* *Contraction.* For fixed other losses the integrand is convex in the likelihood ratio dP/dQ under Q.
-  A cell of three grid steps is cut in half. If the mean ratio of its lower half lies at or below the
-  first grid point inside and that of its upper half at or above the second, moving the cell's mass
-  onto these two points, with its masses under P and Q kept, is a mean-preserving contraction: δ
-  cannot grow, and the error is of second order in the step.
+* *Contraction.* For fixed other losses the integrand is convex in the likelihood ratio dP/dQ under
+  Q. A cell of three grid steps is cut in half. If the mean ratio of its lower half lies at or
+  below the first grid point inside, and that of its upper half at or above the second, then moving
+  the cell's mass onto these two points, with its masses under P and Q kept, is a mean-preserving
+  contraction: δ cannot grow, and the error is of second order in the step.
 * *Rounding down.* Where that does not hold, and for atoms, the loss is rounded down.
 * *Dropping.* Mass far out is left away.
 
-The composition is a Fourier transform over a window. What wraps around is bounded by Chernoff's bound
-on the law itself and taken off δ, and so is an allowance for floating-point error.
+The composition is a Fourier transform over a window. What wraps around is bounded by Chernoff's
+bound on the law itself and taken off δ, and so is an allowance for floating-point error.
 
 References
 ----------
