@@ -127,8 +127,7 @@ class Accountant:
         by_rdp = self.rdp_epsilon(delta)
         if rest <= self._floor or not self._tabulated(self.rdp()):
             return by_rdp
-        by_loss = float(self._distribution().get_epsilon_for_delta(rest - self._floor))
-        return min(by_rdp, by_loss)
+        return min(by_rdp, self._epsilon_by_loss(rest - self._floor))
 
     def certificate(self, delta: float) -> float:
         """Return ε at δ rounded up to three decimals: the figure for reports."""
@@ -208,6 +207,18 @@ class Accountant:
                 "longer on the safe side."
             )
         return delta - self.failure_delta
+
+    def _epsilon_by_loss(self, delta: float) -> float:
+        # The library walks down its grid by repeated subtraction, and the rounding errors of a
+        # million subtractions add up to some 1e-9 nats, in either direction; its δ has no such
+        # error. ε is therefore raised until δ there is met.
+        distribution = self._distribution()
+        epsilon = float(distribution.get_epsilon_for_delta(delta))
+        step = 1e-10
+        while math.isfinite(epsilon) and distribution.get_delta_for_epsilon(epsilon) > delta:
+            epsilon += step
+            step *= 2
+        return epsilon
 
     @property
     def _floor(self) -> float:
