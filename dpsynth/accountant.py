@@ -28,6 +28,7 @@ from dpsynth.losses import (
     sum_renyi,
 )
 from dpsynth.privacy import MIN_DELTA, Mechanism, NeighbouringRelation
+from dpsynth.rounding import round_up
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -131,8 +132,7 @@ class Accountant:
 
     def certificate(self, delta: float) -> float:
         """Return ε at δ rounded up to three decimals: the figure for reports."""
-        epsilon = self.epsilon(delta)
-        return epsilon if math.isinf(epsilon) else math.ceil(epsilon * 1000 - 1e-9) / 1000
+        return round_up(self.epsilon(delta))
 
     def delta(self, epsilon: float) -> float:
         """Return the smallest δ that is known to hold at ε."""

@@ -9,8 +9,8 @@ from typing import Literal
 from dpsynth.errors import BudgetError
 from dpsynth.filters import FilterKind, StopRule
 from dpsynth.ledger.pricing import Price
-from dpsynth.ledger.rounding import round_down, round_up
 from dpsynth.privacy import Plan, PrivacyUnit
+from dpsynth.rounding import round_down, round_up
 
 Cost = tuple[float, ...]
 

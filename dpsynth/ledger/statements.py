@@ -16,8 +16,8 @@ from dpsynth.filters import StopRule
 from dpsynth.ledger.entries import ChargeState
 from dpsynth.ledger.leases import realised
 from dpsynth.ledger.pricing import composed_epsilon, measure, measures_from_json
-from dpsynth.ledger.rounding import round_up
 from dpsynth.ledger.summary import ChargeLine, LedgerSummary
+from dpsynth.rounding import round_up
 
 _DELTAS = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9)
 

@@ -14,8 +14,8 @@ from dpsynth.ledger.admission import room
 from dpsynth.ledger.anchors import Anchor
 from dpsynth.ledger.entries import ChargeState
 from dpsynth.ledger.pricing import composed_epsilon, measures_from_json
-from dpsynth.ledger.rounding import round_down, round_up
 from dpsynth.privacy import Budget, PrivacyUnit
+from dpsynth.rounding import round_down, round_up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
