@@ -7,7 +7,7 @@ from pathlib import Path
 from dpsynth.errors import UsageError, require_extra
 from dpsynth.synthesizer import Synthesizer, read_model
 
-METHODS = ("dp-vae", "independent")
+METHODS = ("dp-autoregressive", "dp-vae", "independent")
 """Names of the methods of this release."""
 
 
@@ -23,6 +23,11 @@ def method_class(name: str) -> type[Synthesizer]:
         from dpsynth.marginals.independent import Independent
 
         return Independent
+    if name == "dp-autoregressive":
+        require_extra("torch", extra="neural", purpose="Method dp-autoregressive")
+        from dpsynth.neural.autoregressive import DPAutoregressive
+
+        return DPAutoregressive
     if name == "dp-vae":
         require_extra("torch", extra="neural", purpose="Method dp-vae")
         from dpsynth.neural.vae import DPVAE

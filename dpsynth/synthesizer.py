@@ -261,14 +261,19 @@ class Synthesizer(ABC):
         DataFrame, shape (n, n_columns)
             Columns in the schema's order; keys are numbered afresh.
         """
+        n, rng = self._rows_and_generator(n, seed)
+        return self._codec.decode(self._sample_codes(n, rng), rng)
+
+    def _rows_and_generator(
+        self, n: int | None, seed: int | None
+    ) -> tuple[int, np.random.Generator]:
         self._require_fit()
         if n is None:
             n = self.schema.rows or max(1, round(self._codec.rows))
         if n < 1:
             raise UsageError(f"n must be at least 1, got {n}.")
         source = NoiseSource.from_entropy() if seed is None else NoiseSource.seeded(seed)
-        rng = source.generator
-        return self._codec.decode(self._sample_codes(int(n), rng), rng)
+        return int(n), source.generator
 
     def save(self, path: str | Path) -> None:
         """Write the model as JSON and tensors into one file; an existing file is not replaced.

@@ -2,7 +2,8 @@
 
 For a linear layer the gradient of one row is the outer product of the gradient at its output and
 its input, so that norms of per-unit gradients follow from those two factors and the clipped sum is
-one matrix product. No per-sample gradient is ever stored.
+one matrix product. No per-sample gradient is ever stored. :mod:`dpsynth.neural.factors` says how for
+each kind of layer.
 
 References
 ----------
@@ -17,10 +18,11 @@ from collections.abc import Callable
 from types import TracebackType
 
 import torch
-from opacus.grad_sample.linear import compute_linear_norm_sample
 from torch import Tensor, nn
 
 from dpsynth.errors import UsageError
+from dpsynth.neural.factors import factors_of
+from dpsynth.neural.layers import CodeLinear, MaskedLinear
 
 SLACK = 2.0**-10
 """The clip target is ``C * (1 - SLACK)``. The slack covers everything by which a unit's float
@@ -33,6 +35,8 @@ _MOST_FEATURES = 4096
 _ROUNDING = 2.0**-38
 """Bounds the float64 error of a unit's squared norm, relative to the square of the sum of its rows'
 norms: up to 2^12 features and 2^2 operations on each, at 2^-53."""
+
+Layer = nn.Linear | MaskedLinear | CodeLinear
 
 _PER_ROW_LAYERS = (
     nn.Linear,
@@ -51,7 +55,7 @@ _PER_ROW_LAYERS = (
 )
 
 
-def linear_layers(module: nn.Module) -> list[nn.Linear]:
+def linear_layers(module: nn.Module) -> list[Layer]:
     """Return the trainable linear layers, in order.
 
     Raises
@@ -60,12 +64,13 @@ def linear_layers(module: nn.Module) -> list[nn.Linear]:
         If a parameter is trained that no linear layer owns, or if a layer may mix rows
         (batch statistics, packing): its per-row gradient would not be per row.
     """
-    layers = []
+    layers: list[Layer] = []
     for name, part in module.named_modules():
-        if isinstance(part, nn.Linear):
-            if type(part).forward is not nn.Linear.forward:
-                raise UsageError(f"layer {name!r} overrides nn.Linear.forward.", code="DPS120")
-            if part.weight.requires_grad:
+        if isinstance(part, nn.Linear | MaskedLinear | CodeLinear):
+            kind = next(k for k in (nn.Linear, MaskedLinear, CodeLinear) if isinstance(part, k))
+            if type(part).forward is not kind.forward:
+                raise UsageError(f"layer {name!r} overrides {kind.__name__}.forward.", code="DPS120")
+            if any(p.requires_grad for p in part.parameters(recurse=False)):
                 layers.append(part)
         elif type(part).__module__.startswith("torch.") and not isinstance(part, _PER_ROW_LAYERS):
             raise UsageError(
@@ -116,7 +121,7 @@ class UnitClipper:
 
     def __init__(self, module: nn.Module) -> None:
         self.layers = linear_layers(module)
-        if any(max(la.in_features, la.out_features) > _MOST_FEATURES for la in self.layers):
+        if any(max(p.shape) > _MOST_FEATURES for la in self.layers for p in la.parameters()):
             raise UsageError(f"a linear layer has more than {_MOST_FEATURES} features.")
         self.parameters = [p for layer in self.layers for p in layer.parameters(recurse=False)]
         self._inputs: dict[int, Tensor] = {}
@@ -181,55 +186,16 @@ class UnitClipper:
         order = range(len(self.layers))
         outputs = [self._outputs[i] for i in order]
         at_outputs = torch.autograd.grad(loss.sum(), outputs)
-        factors = []
-        for index, gradient in zip(order, at_outputs, strict=True):
-            incoming = self._inputs[index]
-            if rows_per_unit > 1:
-                # Rows of a unit may cancel, so that only float64 bounds the error of its norm.
-                shape = (-1, rows_per_unit)
-                incoming = incoming.double().unflatten(0, shape)
-                gradient = gradient.double().unflatten(0, shape)
-            factors.append((incoming, gradient))
+        factors = [
+            factors_of(layer, self._inputs[index], gradient, rows_per_unit)
+            for index, (layer, gradient) in enumerate(zip(self.layers, at_outputs, strict=True))
+        ]
         self._forget()
-        scale = self._scale(factors, clip_norm * (1 - SLACK))
-        return self._weighted(factors, scale)
-
-    def _scale(self, factors: list[tuple[Tensor, Tensor]], target: float) -> Tensor:
-        squares: list[Tensor] = []
-        for layer, (incoming, outgoing) in zip(self.layers, factors, strict=True):
-            # Accumulated in float64, so that tiny activations do not vanish when squared.
-            rows_in = torch.linalg.vector_norm(incoming, dim=-1, dtype=torch.float64)
-            rows_out = torch.linalg.vector_norm(outgoing, dim=-1, dtype=torch.float64)
-            parts = [rows_in * rows_out] + ([] if layer.bias is None else [rows_out])
-            if outgoing.dim() == 2:
-                squares.extend(part.square() for part in parts)
-                continue
-            norms = compute_linear_norm_sample(layer, [incoming], outgoing)
-            squares.extend(norm.square() for norm in norms.values())
-            # Large rows that nearly cancel: the rounding of their inner products is added on top.
-            squares.extend(_ROUNDING * part.sum(1).square() for part in parts)
-        norm = torch.stack(squares).sum(0).sqrt()
+        squares = torch.stack([part.squared_norms(_ROUNDING) for part in factors])
+        norm = squares.sum(0).sqrt()
+        target = clip_norm * (1 - SLACK)
         scale = (target / norm.clamp(min=1e-300)).clamp(max=1.0)
-        return torch.where(torch.isfinite(norm), scale, torch.zeros_like(scale))
-
-    def _weighted(self, factors: list[tuple[Tensor, Tensor]], scale: Tensor) -> list[Tensor]:
-        if not bool((scale > 0).all()):
-            # Zero times infinity is not zero: rejected units are taken out, not multiplied.
-            kept = scale > 0
-            scale = scale[kept]
-            factors = [(incoming[kept], outgoing[kept]) for incoming, outgoing in factors]
-        sums: list[Tensor] = []
-        for layer, (incoming, outgoing) in zip(self.layers, factors, strict=True):
-            coefficient = scale.view(-1, *[1] * (outgoing.dim() - 1)).expand(
-                *outgoing.shape[:-1], 1
-            )
-            coefficient, incoming, outgoing = (
-                part.flatten(0, -2).double() for part in (coefficient, incoming, outgoing)
-            )
-            if layer.in_features < layer.out_features:
-                sums.append(outgoing.T @ (incoming * coefficient))
-            else:
-                sums.append((outgoing * coefficient).T @ incoming)
-            if layer.bias is not None:
-                sums.append((outgoing.T @ coefficient).squeeze(1))
-        return sums
+        scale = torch.where(torch.isfinite(norm), scale, torch.zeros_like(scale))
+        # Zero times infinity is not zero: rejected units are taken out, not multiplied.
+        kept = None if bool((scale > 0).all()) else scale > 0
+        return [total for part in factors for total in part.weighted(scale, kept)]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from dpsynth.errors import UsageError
 from dpsynth.neural.clipping import SLACK, UnitClipper
+from dpsynth.neural.layers import CodeLinear, MaskedLinear
 
 
 def network(seed: int = 0) -> nn.Sequential:
@@ -117,3 +119,85 @@ def test_hooks_are_removed() -> None:
     with UnitClipper(net):
         pass
     assert not any(m._forward_hooks for m in net.modules())
+
+
+# -- layers with masks and layers that read codes ----------------------------------------------
+
+
+class MaskedNet(nn.Module):
+    """Codes into a masked hidden layer, and around it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        rng = np.random.default_rng(0)
+        bases = [rng.normal(size=shape).astype(np.float32) for shape in ((4, 2), (3, 0), (5, 2))]
+        self.sizes = [len(basis) for basis in bases]
+        below = np.arange(3)[:, None] >= np.arange(3)[None, :]
+        groups = [0, 0, 1, 1, 2]
+        self.enter = CodeLinear(bases, groups, below)
+        self.around = CodeLinear(bases, [0, 1, 2], below, bias=False)
+        self.leave = MaskedLinear(groups, [0, 1, 2], below)
+        generator = torch.Generator().manual_seed(1)
+        with torch.no_grad():
+            for parameter in self.parameters():
+                parameter.copy_(torch.randn(parameter.shape, generator=generator))
+
+    def row_loss(self, codes: Tensor) -> Tensor:
+        outputs = self.leave(torch.tanh(self.enter(codes))) + self.around(codes)
+        return outputs.square().sum(1)
+
+
+@pytest.mark.parametrize("rows_per_unit", [1, 2, 4])
+@pytest.mark.parametrize("clip_norm", [0.3, 1e6])
+def test_masked_and_code_layers_agree_with_a_loop(rows_per_unit: int, clip_norm: float) -> None:
+    net = MaskedNet().double()
+    generator = torch.Generator().manual_seed(2)
+    codes = torch.stack(
+        [torch.randint(0, size, (16,), generator=generator) for size in net.sizes], dim=1
+    )
+    with UnitClipper(net) as clipper:
+        loss = net.row_loss(codes)
+        sums = clipper.clipped_sum(loss, rows_per_unit=rows_per_unit, clip_norm=clip_norm)
+        parameters = clipper.parameters
+    expected = [torch.zeros_like(parameter) for parameter in parameters]
+    for unit in codes.split(rows_per_unit):
+        # Autograd masks by itself: entries without a connection do not reach the loss.
+        gradients = torch.autograd.grad(net.row_loss(unit).sum(), parameters)
+        norm = torch.stack([part.square().sum() for part in gradients]).sum().sqrt()
+        scale = min(1.0, clip_norm * (1 - SLACK) / norm.item())
+        for total, part in zip(expected, gradients, strict=True):
+            total += scale * part
+    for found, wanted in zip(sums, expected, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-9)
+
+
+def test_a_code_layer_is_a_masked_layer_on_one_hot_blocks() -> None:
+    net = MaskedNet().double()
+    codes = torch.cartesian_prod(*[torch.arange(size) for size in net.sizes])
+    one_hot = torch.cat(
+        [nn.functional.one_hot(codes[:, c], size).double() for c, size in enumerate(net.sizes)], 1
+    )
+    assert net.enter.bias is not None
+    dense = one_hot @ net.enter.effective() + net.enter.bias
+    torch.testing.assert_close(net.enter(codes), dense)
+    basis = one_hot @ net.enter.basis
+    by_parts = (
+        one_hot @ (net.enter.table * net.enter.mask)
+        + torch.einsum("rk,ko,ro->ro", basis, net.enter.slopes, torch.ones_like(dense))
+        + net.enter.bias
+    )
+    # Where nothing is masked the slopes act on the basis of the row.
+    free = net.enter.mask.all(0)
+    torch.testing.assert_close(dense[:, free], by_parts[:, free])
+
+
+def test_masked_entries_do_not_count_towards_the_norm() -> None:
+    groups, below = [0, 1], np.array([[True, False], [True, True]])
+    net = nn.Sequential(MaskedLinear(groups, groups, below, bias=False)).double()
+    rows = torch.tensor([[3.0, 4.0]], dtype=torch.float64)
+    with UnitClipper(net) as clipper:
+        (found,) = clipper.clipped_sum(net(rows).sum(1), rows_per_unit=1, clip_norm=1e6)
+    assert found.tolist() == [[3.0, 0.0], [3.0, 4.0]]
+    with UnitClipper(net) as clipper:
+        (found,) = clipper.clipped_sum(net(rows).sum(1), rows_per_unit=1, clip_norm=1.0)
+    assert found.norm().item() == pytest.approx(1 - SLACK)

@@ -1,0 +1,157 @@
+"""Gradients of linear layers as factors: norms per unit, and weighted sums over units.
+
+The gradient of a unit is the sum over its rows r of outer products ``b_r a_r^T`` of the gradient at
+the output and the input, some entries struck out by a mask. Its squared norm is the sum over pairs
+of rows of inner products, which for a mask of groups is ``sum_gh allowed[g, h] B_g(r, s) A_h(r, s)``
+with the inner products of the parts of b and a in each group.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from dpsynth.neural.layers import CodeLinear, MaskedLinear
+
+
+class Factors(Protocol):
+    """What a layer contributes to the gradient of every unit."""
+
+    def squared_norms(self, rounding: float) -> Tensor:
+        """Return the squared norm of every unit, float64, never below the true one.
+
+        ``rounding`` bounds its float64 error relative to the squared sum of the rows' norms.
+        """
+        ...
+
+    def weighted(self, scale: Tensor, kept: Tensor | None) -> list[Tensor]:
+        """Return the scaled sum over units, float64, one per parameter; ``kept`` picks units."""
+        ...
+
+
+def factors_of(
+    layer: nn.Linear | MaskedLinear | CodeLinear,
+    incoming: Tensor,
+    outgoing: Tensor,
+    rows_per_unit: int,
+) -> Factors:
+    """Return the factors of one layer.
+
+    Parameters
+    ----------
+    layer : nn.Module
+        The layer.
+    incoming : Tensor, shape (n_rows, in_features), or codes (n_rows, n_columns)
+        What it read.
+    outgoing : Tensor, shape (n_rows, out_features)
+        Gradient of the loss at its output.
+    rows_per_unit : int
+        Rows of every unit, standing together.
+    """
+    shape = (-1, rows_per_unit)
+    incoming, outgoing = incoming.unflatten(0, shape), outgoing.double().unflatten(0, shape)
+    if isinstance(layer, CodeLinear):
+        return _CodeFactors(layer, incoming, outgoing)
+    return _DenseFactors(layer, incoming.double(), outgoing)
+
+
+class _DenseFactors:
+    """Factors of a linear layer; shapes (n_units, rows_per_unit, features), float64."""
+
+    def __init__(
+        self, layer: nn.Linear | MaskedLinear, incoming: Tensor, outgoing: Tensor
+    ) -> None:
+        self.layer, self.incoming, self.outgoing = layer, incoming, outgoing
+
+    def squared_norms(self, rounding: float) -> Tensor:
+        layer = self.layer
+        if isinstance(layer, MaskedLinear):
+            reaching = _inner_products(self.incoming, layer.in_indicator)
+            leaving = _inner_products(self.outgoing, layer.out_indicator)
+            products = ((leaving @ layer.allowed) * reaching).sum(-1)
+        else:
+            leaving = _inner_products(self.outgoing, None)
+            products = (_inner_products(self.incoming, None) * leaving).sum(-1)
+        if layer.bias is not None:
+            products = products + leaving.sum(-1)
+        return _sum_over_pairs(products, rounding)
+
+    def weighted(self, scale: Tensor, kept: Tensor | None) -> list[Tensor]:
+        incoming, outgoing = _weigh(self.incoming, self.outgoing, scale, kept)
+        weight = outgoing.T @ incoming
+        if isinstance(self.layer, MaskedLinear):
+            weight = weight * self.layer.mask
+        return [weight] if self.layer.bias is None else [weight, outgoing.sum(0)]
+
+
+class _CodeFactors:
+    """Factors of a layer that reads codes; codes (n_units, rows_per_unit, n_columns)."""
+
+    def __init__(self, layer: CodeLinear, codes: Tensor, outgoing: Tensor) -> None:
+        self.layer, self.codes, self.outgoing = layer, codes, outgoing
+
+    def squared_norms(self, rounding: float) -> Tensor:
+        layer = self.layer
+        leaving = _inner_products(self.outgoing, layer.out_indicator)
+        products = ((leaving @ layer.allowed) * self._reaching()).sum(-1)
+        if layer.bias is not None:
+            products = products + leaving.sum(-1)
+        return _sum_over_pairs(products, rounding)
+
+    def _reaching(self) -> Tensor:
+        """Return inner products of the one-hot blocks and bases of pairs of rows, per column."""
+        layer, places = self.layer, self.layer.places(self.codes)
+        if places.shape[1] == 1:
+            return layer.square[places].unsqueeze(2)
+        same = (self.codes.unsqueeze(1) == self.codes.unsqueeze(2)).double()
+        if not len(layer.slopes):
+            return same
+        basis = layer.basis.double()[places]
+        return same + torch.einsum("urck,usck->ursc", basis, basis)
+
+    def weighted(self, scale: Tensor, kept: Tensor | None) -> list[Tensor]:
+        layer = self.layer
+        codes, outgoing = _weigh(self.codes, self.outgoing, scale, kept)
+        places = layer.places(codes)
+        table = torch.zeros(layer.table.shape, dtype=torch.float64, device=outgoing.device)
+        for column in range(layer.n_columns):
+            table.index_add_(0, places[:, column], outgoing)
+        table *= layer.mask
+        sums = [table, layer.basis.double().T @ table]
+        return sums if layer.bias is None else [*sums, outgoing.sum(0)]
+
+
+def _inner_products(rows: Tensor, indicator: Tensor | None) -> Tensor:
+    """Return inner products of pairs of a unit's rows per group, shape (units, rows, rows, groups).
+
+    Without an indicator all features are one group.
+    """
+    if rows.shape[1] == 1:
+        squares = rows.square()
+        parts = squares.sum(-1, keepdim=True) if indicator is None else squares @ indicator
+        return parts.unsqueeze(2)
+    if indicator is None:
+        return (rows @ rows.transpose(1, 2)).unsqueeze(-1)
+    groups = [rows[..., member.bool()] for member in indicator.T]
+    return torch.stack([part @ part.transpose(1, 2) for part in groups], dim=-1)
+
+
+def _sum_over_pairs(products: Tensor, rounding: float) -> Tensor:
+    """Return squared norms from the inner products of pairs, shape (units, rows, rows)."""
+    total = products.sum((1, 2))
+    if products.shape[1] == 1:
+        return total
+    # Large rows that nearly cancel: the rounding of their inner products is added on top.
+    norms = products.diagonal(dim1=1, dim2=2).clamp(min=0).sqrt().sum(1)
+    return total.clamp(min=0) + rounding * norms.square()
+
+
+def _weigh(
+    incoming: Tensor, outgoing: Tensor, scale: Tensor, kept: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Return inputs, and gradients at the output times the unit's scale, both row by row."""
+    if kept is not None:
+        incoming, outgoing, scale = incoming[kept], outgoing[kept], scale[kept]
+    return incoming.flatten(0, 1), (outgoing * scale.view(-1, 1, 1)).flatten(0, 1)
