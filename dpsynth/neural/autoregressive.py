@@ -29,7 +29,8 @@ from dpsynth.synthesizer import Lease, Progress, Synthesizer
 
 TRAINING = "DP-SGD"
 
-_CODEC_SHARE = 0.08
+_CODEC_SHARE = 0.12
+_NUMERIC_CODES = 20
 _RAKING_ROUNDS = 12
 _RAKING_ROWS = 16384
 _SAMPLE_ROWS = 16384
@@ -242,6 +243,9 @@ class DPAutoregressive(Synthesizer):
         roles = [column.role == "target" for column in schema.modelled]
         self._order = sorted(range(len(roles)), key=lambda index: roles[index])
 
+    def _default_codec(self) -> CodecSettings:
+        return CodecSettings(numeric_codes=_NUMERIC_CODES)
+
     def _plan_charges(
         self, budget: Budget, units: int
     ) -> tuple[tuple[PlannedCharge, ...], dict[str, Any]]:
@@ -380,7 +384,9 @@ class DPAutoregressive(Synthesizer):
         if not (math.isfinite(temperature) and temperature > 0):
             raise UsageError(f"temperature must be a positive number, got {temperature}.")
         conditions = {name: self._condition(name, value) for name, value in (given or {}).items()}
-        codes = self._draw_codes(n, rng, {p: code for p, code, _ in conditions.values()}, temperature)
+        codes = self._draw_codes(
+            n, rng, {p: code for p, code, _ in conditions.values()}, temperature
+        )
         frame = self._codec.decode(codes, rng)
         for name, (_, _, number) in conditions.items():
             if number is not None:

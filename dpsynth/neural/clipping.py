@@ -69,7 +69,9 @@ def linear_layers(module: nn.Module) -> list[Layer]:
         if isinstance(part, nn.Linear | MaskedLinear | CodeLinear):
             kind = next(k for k in (nn.Linear, MaskedLinear, CodeLinear) if isinstance(part, k))
             if type(part).forward is not kind.forward:
-                raise UsageError(f"layer {name!r} overrides {kind.__name__}.forward.", code="DPS120")
+                raise UsageError(
+                    f"layer {name!r} overrides {kind.__name__}.forward.", code="DPS120"
+                )
             if any(p.requires_grad for p in part.parameters(recurse=False)):
                 layers.append(part)
         elif type(part).__module__.startswith("torch.") and not isinstance(part, _PER_ROW_LAYERS):

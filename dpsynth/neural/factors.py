@@ -60,9 +60,7 @@ def factors_of(
 class _DenseFactors:
     """Factors of a linear layer; shapes (n_units, rows_per_unit, features), float64."""
 
-    def __init__(
-        self, layer: nn.Linear | MaskedLinear, incoming: Tensor, outgoing: Tensor
-    ) -> None:
+    def __init__(self, layer: nn.Linear | MaskedLinear, incoming: Tensor, outgoing: Tensor) -> None:
         self.layer, self.incoming, self.outgoing = layer, incoming, outgoing
 
     def squared_norms(self, rounding: float) -> Tensor:

@@ -17,9 +17,7 @@ SETTINGS = AutoregressiveSettings(steps=60, hidden=16, sampling_probability=0.3)
 
 def random_network(*, columns: int = 5, hidden: int = 12) -> AutoregressiveNetwork:
     rng = np.random.default_rng(0)
-    bases = [
-        rng.normal(size=(3 + c, 2 * (c % 2))).astype(np.float32) for c in range(columns)
-    ]
+    bases = [rng.normal(size=(3 + c, 2 * (c % 2))).astype(np.float32) for c in range(columns)]
     network = AutoregressiveNetwork(
         bases, [1.0] * columns, hidden, generator=torch.Generator().manual_seed(1)
     )
@@ -161,9 +159,7 @@ def test_wrong_conditions_are_refused(model: dp.DPAutoregressive, wrong: dict) -
 
 def test_the_basis_ranks_ordered_codes_only(model: dp.DPAutoregressive) -> None:
     codes = list(model._codec.codes.values())
-    bases = dict(
-        zip(model._codec.codes, ordinal_basis(model.schema.modelled, codes), strict=True)
-    )
+    bases = dict(zip(model._codec.codes, ordinal_basis(model.schema.modelled, codes), strict=True))
     assert bases["sex"].shape[1] == bases["ward"].shape[1] == bases["died"].shape[1] == 0
     grade, age = bases["grade"], bases["age"]
     assert grade[:3, 0].tolist() == [-1.0, 0.0, 1.0]
