@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dpsynth.ledger import Ledger
     from dpsynth.marginals.independent import Independent
     from dpsynth.methods import load
+    from dpsynth.neural.autoregressive import DPAutoregressive
     from dpsynth.neural.vae import DPVAE
     from dpsynth.noise import NoiseSource
     from dpsynth.privacy import Budget, NeighbouringRelation, Plan, PrivacyUnit

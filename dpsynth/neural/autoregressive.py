@@ -1,9 +1,9 @@
-"""``DPAutoregressive``: a masked autoregressive network over blocks of codes, trained with DP-SGD."""
+"""``DPAutoregressive``: a masked autoregressive network over blocks of codes."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, ClassVar, Self
@@ -12,15 +12,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
 from dpsynth.calibration import calibrate
 from dpsynth.codec import CodecSettings
 from dpsynth.columns import NumericCodes
 from dpsynth.errors import UsageError
+from dpsynth.neural.autoregressive_network import AutoregressiveNetwork, Draw
 from dpsynth.neural.dpsgd import TrainingSettings, UnitRows, best_device, train
-from dpsynth.neural.layers import CodeLinear, MaskedLinear
 from dpsynth.neural.ordinal import ordinal_basis
 from dpsynth.noise import NoiseSource
 from dpsynth.privacy import Budget, Plan, PlannedCharge, PoissonSampledGaussian
@@ -69,134 +68,6 @@ class AutoregressiveSettings:
             expected_units=float(units),
             learning_rate=self.learning_rate,
         )
-
-
-class AutoregressiveNetwork(nn.Module):
-    """Every block of logits is a function of the blocks before it.
-
-    Parameters
-    ----------
-    bases : sequence of ndarray of float32, shape (block size, width of the basis)
-        Basis of each column, in the order in which columns are drawn.
-    weights : sequence of float
-        Weight of each column's likelihood.
-    hidden : int
-        Width of the hidden layer.
-    generator : torch.Generator
-        Draws the initial weights.
-    """
-
-    def __init__(
-        self,
-        bases: Sequence[npt.NDArray[np.float32]],
-        weights: Sequence[float],
-        hidden: int,
-        *,
-        generator: torch.Generator,
-    ) -> None:
-        super().__init__()
-        self.sizes = [len(part) for part in bases]
-        self.weights = list(weights)
-        widths = [sum(part.shape) for part in bases]  # free logits, then slopes along the basis
-        ends = np.cumsum(widths)
-        self.spans = list(zip((ends - widths).tolist(), ends.tolist(), strict=True))
-        for index, part in enumerate(bases):
-            self.register_buffer(f"basis_{index}", torch.from_numpy(part.T.copy()))
-        columns = np.arange(len(bases))
-        out_groups = np.repeat(columns, widths)
-        # A hidden unit of degree k sees the columns up to k and is seen by those after k.
-        degrees = np.sort(np.arange(hidden) % max(1, len(bases) - 1))
-        self.direct = CodeLinear(bases, out_groups.tolist(), columns[:, None] > columns[None, :])
-        self.enter = CodeLinear(bases, degrees.tolist(), columns[:, None] >= columns[None, :])
-        self.leave = MaskedLinear(
-            degrees.tolist(), out_groups.tolist(), columns[:, None] > columns[None, :], bias=False
-        )
-        bound = (3.0 / len(bases)) ** 0.5
-        with torch.no_grad():
-            self.enter.table.uniform_(-bound, bound, generator=generator)
-
-    def basis(self, column: int) -> Tensor:
-        """Return the basis of a column, shape (width, block size)."""
-        return self.get_buffer(f"basis_{column}")
-
-    def logits(self, outputs: Tensor, column: int) -> Tensor:
-        """Return the logits of a column, shape (n_rows, block size), from its span of outputs."""
-        size, basis = self.sizes[column], self.basis(column)
-        free = outputs[:, :size]
-        return free + outputs[:, size:] @ basis if len(basis) else free
-
-    def row_loss(self, codes: Tensor) -> Tensor:
-        """Return the weighted negative log-likelihood of every row, shape (n_rows,), in nats."""
-        outputs = self.direct(codes) + self.leave(torch.relu(self.enter(codes)))
-        total = torch.zeros(len(codes), device=outputs.device)
-        for column, (start, end) in enumerate(self.spans):
-            logits = self.logits(outputs[:, start:end], column)
-            loss = functional.cross_entropy(logits, codes[:, column], reduction="none")
-            total = total + self.weights[column] * loss
-        return total
-
-    @torch.no_grad()
-    def sample(self, n: int, draw: Callable[[int, Tensor], Tensor]) -> Tensor:
-        """Draw codes column by column, shape (n, n_columns)."""
-        hidden = self.enter.bias.repeat(n, 1)  # type: ignore[union-attr]
-        outputs = self.direct.bias.repeat(n, 1)  # type: ignore[union-attr]
-        enter, direct, leave = (
-            layer.effective() for layer in (self.enter, self.direct, self.leave)
-        )
-        drawn = torch.zeros(n, len(self.sizes), dtype=torch.int64)
-        for column, (start, end) in enumerate(self.spans):
-            leaving = torch.relu(hidden) @ leave[start:end].T
-            logits = self.logits(outputs[:, start:end] + leaving, column)
-            codes = draw(column, logits)
-            drawn[:, column] = codes
-            place = codes + self.enter.offsets[column]
-            hidden = hidden + enter[place]
-            outputs = outputs + direct[place]
-        return drawn
-
-
-class _Draw:
-    """Draws codes of one column after the other; given columns keep their code.
-
-    Parameters
-    ----------
-    generator : torch.Generator
-        Where the draws come from.
-    usable : sequence of Tensor of bool
-        Codes that may be emitted, per column in the order of drawing.
-    given : mapping of int to int
-        Code by column.
-    temperature : float
-        Divides the logits.
-    rows : int
-        Number of rows.
-
-    Attributes
-    ----------
-    log_weights : Tensor, shape (rows,)
-        Log-likelihood of what was given, given what was drawn before it.
-    """
-
-    def __init__(
-        self,
-        generator: torch.Generator,
-        usable: Sequence[Tensor],
-        given: Mapping[int, int],
-        temperature: float,
-        rows: int,
-    ) -> None:
-        self._generator, self.usable, self._given = generator, usable, given
-        self._temperature = temperature
-        self.log_weights = torch.zeros(rows)
-
-    def __call__(self, column: int, logits: Tensor) -> Tensor:
-        logits = logits.masked_fill(~self.usable[column], -1e9) / self._temperature
-        if column in self._given:
-            code = self._given[column]
-            self.log_weights += logits.log_softmax(1)[:, code]
-            return torch.full((len(logits),), code)
-        uniform = torch.rand(logits.shape, generator=self._generator)
-        return (logits - torch.log(-torch.log(uniform.clamp(min=1e-20)))).argmax(1)
 
 
 class DPAutoregressive(Synthesizer):
@@ -340,7 +211,7 @@ class DPAutoregressive(Synthesizer):
 
         generator = torch.Generator()
         generator.manual_seed(int(rng.integers(2**63)))
-        draw = _Draw(generator, self._usable(), {}, 1.0, _RAKING_ROWS)
+        draw = Draw(generator, self._usable(), {}, 1.0, _RAKING_ROWS)
         self._network.sample(_RAKING_ROWS, adjust)
 
     def _usable(self) -> list[Tensor]:
@@ -384,9 +255,8 @@ class DPAutoregressive(Synthesizer):
         if not (math.isfinite(temperature) and temperature > 0):
             raise UsageError(f"temperature must be a positive number, got {temperature}.")
         conditions = {name: self._condition(name, value) for name, value in (given or {}).items()}
-        codes = self._draw_codes(
-            n, rng, {p: code for p, code, _ in conditions.values()}, temperature
-        )
+        places = {place: code for place, code, _ in conditions.values()}
+        codes = self._draw_codes(n, rng, places, temperature)
         frame = self._codec.decode(codes, rng)
         for name, (_, _, number) in conditions.items():
             if number is not None:
@@ -437,7 +307,7 @@ class DPAutoregressive(Synthesizer):
         for start in range(0, n, _SAMPLE_ROWS):
             rows = min(_SAMPLE_ROWS, n - start)
             tries = rows if exact else _OVERSAMPLING * rows
-            draw = _Draw(generator, usable, given, temperature, tries)
+            draw = Draw(generator, usable, given, temperature, tries)
             drawn = self._network.sample(tries, draw)
             if not exact:
                 weights = draw.log_weights.double().softmax(0)

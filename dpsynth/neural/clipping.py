@@ -2,8 +2,8 @@
 
 For a linear layer the gradient of one row is the outer product of the gradient at its output and
 its input, so that norms of per-unit gradients follow from those two factors and the clipped sum is
-one matrix product. No per-sample gradient is ever stored. :mod:`dpsynth.neural.factors` says how for
-each kind of layer.
+one matrix product. No per-sample gradient is ever stored. :mod:`dpsynth.neural.factors` says how
+for each kind of layer.
 
 References
 ----------

@@ -8,7 +8,8 @@ import torch
 
 import dpsynth as dp
 from dpsynth.errors import UsageError
-from dpsynth.neural.autoregressive import AutoregressiveNetwork, AutoregressiveSettings
+from dpsynth.neural.autoregressive import AutoregressiveSettings
+from dpsynth.neural.autoregressive_network import AutoregressiveNetwork
 from dpsynth.neural.ordinal import ordinal_basis
 from tests.conftest import BUDGET, open_ledger, patients_frame, patients_schema
 

@@ -1,0 +1,142 @@
+"""A masked autoregressive network over blocks of codes, and draws from it column by column."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from dpsynth.neural.layers import CodeLinear, MaskedLinear
+
+
+class AutoregressiveNetwork(nn.Module):
+    """Every block of logits is a function of the blocks before it.
+
+    Parameters
+    ----------
+    bases : sequence of ndarray of float32, shape (block size, width of the basis)
+        Basis of each column, in the order in which columns are drawn.
+    weights : sequence of float
+        Weight of each column's likelihood.
+    hidden : int
+        Width of the hidden layer.
+    generator : torch.Generator
+        Draws the initial weights.
+    """
+
+    def __init__(
+        self,
+        bases: Sequence[npt.NDArray[np.float32]],
+        weights: Sequence[float],
+        hidden: int,
+        *,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self.sizes = [len(part) for part in bases]
+        self.weights = list(weights)
+        widths = [sum(part.shape) for part in bases]  # free logits, then slopes along the basis
+        ends = np.cumsum(widths)
+        self.spans = list(zip((ends - widths).tolist(), ends.tolist(), strict=True))
+        for index, part in enumerate(bases):
+            self.register_buffer(f"basis_{index}", torch.from_numpy(part.T.copy()))
+        columns = np.arange(len(bases))
+        out_groups = np.repeat(columns, widths)
+        # A hidden unit of degree k sees the columns up to k and is seen by those after k.
+        degrees = np.sort(np.arange(hidden) % max(1, len(bases) - 1))
+        self.direct = CodeLinear(bases, out_groups.tolist(), columns[:, None] > columns[None, :])
+        self.enter = CodeLinear(bases, degrees.tolist(), columns[:, None] >= columns[None, :])
+        self.leave = MaskedLinear(
+            degrees.tolist(), out_groups.tolist(), columns[:, None] > columns[None, :], bias=False
+        )
+        bound = (3.0 / len(bases)) ** 0.5
+        with torch.no_grad():
+            self.enter.table.uniform_(-bound, bound, generator=generator)
+
+    def basis(self, column: int) -> Tensor:
+        """Return the basis of a column, shape (width, block size)."""
+        return self.get_buffer(f"basis_{column}")
+
+    def logits(self, outputs: Tensor, column: int) -> Tensor:
+        """Return the logits of a column, shape (n_rows, block size), from its span of outputs."""
+        size, basis = self.sizes[column], self.basis(column)
+        free = outputs[:, :size]
+        return free + outputs[:, size:] @ basis if len(basis) else free
+
+    def row_loss(self, codes: Tensor) -> Tensor:
+        """Return the weighted negative log-likelihood of every row, shape (n_rows,), in nats."""
+        outputs = self.direct(codes) + self.leave(torch.relu(self.enter(codes)))
+        total = torch.zeros(len(codes), device=outputs.device)
+        for column, (start, end) in enumerate(self.spans):
+            logits = self.logits(outputs[:, start:end], column)
+            loss = functional.cross_entropy(logits, codes[:, column], reduction="none")
+            total = total + self.weights[column] * loss
+        return total
+
+    @torch.no_grad()
+    def sample(self, n: int, draw: Callable[[int, Tensor], Tensor]) -> Tensor:
+        """Draw codes column by column, shape (n, n_columns)."""
+        hidden = self.enter.bias.repeat(n, 1)  # type: ignore[union-attr]
+        outputs = self.direct.bias.repeat(n, 1)  # type: ignore[union-attr]
+        enter, direct, leave = (
+            layer.effective() for layer in (self.enter, self.direct, self.leave)
+        )
+        drawn = torch.zeros(n, len(self.sizes), dtype=torch.int64)
+        for column, (start, end) in enumerate(self.spans):
+            leaving = torch.relu(hidden) @ leave[start:end].T
+            logits = self.logits(outputs[:, start:end] + leaving, column)
+            codes = draw(column, logits)
+            drawn[:, column] = codes
+            place = codes + self.enter.offsets[column]
+            hidden = hidden + enter[place]
+            outputs = outputs + direct[place]
+        return drawn
+
+
+class Draw:
+    """Draws codes of one column after the other; given columns keep their code.
+
+    Parameters
+    ----------
+    generator : torch.Generator
+        Where the draws come from.
+    usable : sequence of Tensor of bool
+        Codes that may be emitted, per column in the order of drawing.
+    given : mapping of int to int
+        Code by column.
+    temperature : float
+        Divides the logits.
+    rows : int
+        Number of rows.
+
+    Attributes
+    ----------
+    log_weights : Tensor, shape (rows,)
+        Log-likelihood of what was given, given what was drawn before it.
+    """
+
+    def __init__(
+        self,
+        generator: torch.Generator,
+        usable: Sequence[Tensor],
+        given: Mapping[int, int],
+        temperature: float,
+        rows: int,
+    ) -> None:
+        self._generator, self.usable, self._given = generator, usable, given
+        self._temperature = temperature
+        self.log_weights = torch.zeros(rows)
+
+    def __call__(self, column: int, logits: Tensor) -> Tensor:
+        """Return codes of a column, shape (rows,), drawn from its logits."""
+        logits = logits.masked_fill(~self.usable[column], -1e9) / self._temperature
+        if column in self._given:
+            code = self._given[column]
+            self.log_weights += logits.log_softmax(1)[:, code]
+            return torch.full((len(logits),), code)
+        uniform = torch.rand(logits.shape, generator=self._generator)
+        return (logits - torch.log(-torch.log(uniform.clamp(min=1e-20)))).argmax(1)
