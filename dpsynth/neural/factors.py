@@ -3,7 +3,8 @@
 The gradient of a unit is the sum over its rows r of outer products ``b_r a_r^T`` of the gradient at
 the output and the input, some entries struck out by a mask. Its squared norm is the sum over pairs
 of rows of inner products, which for a mask of groups is
-``sum_gh allowed[g, h] B_g(r, s) A_h(r, s)`` with the inner products of the parts of b and a in each group.
+``sum_gh allowed[g, h] B_g(r, s) A_h(r, s)`` with the inner products of the parts of b and a in
+each group.
 """
 
 from __future__ import annotations
