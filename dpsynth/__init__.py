@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from dpsynth.marginals.independent import Independent
     from dpsynth.methods import load
     from dpsynth.neural.autoregressive import DPAutoregressive
+    from dpsynth.neural.pategan import PATEGAN
     from dpsynth.neural.vae import DPVAE
     from dpsynth.noise import NoiseSource
     from dpsynth.privacy import Budget, NeighbouringRelation, Plan, PrivacyUnit
@@ -34,6 +35,7 @@ _WHERE = {
     "Ledger": "dpsynth.ledger",
     "NeighbouringRelation": "dpsynth.privacy",
     "NoiseSource": "dpsynth.noise",
+    "PATEGAN": "dpsynth.neural.pategan",
     "Plan": "dpsynth.privacy",
     "PrivacyUnit": "dpsynth.privacy",
     "PrivateSearch": "dpsynth.selection",
@@ -44,6 +46,7 @@ _WHERE = {
 
 __all__ = [
     "DPVAE",
+    "PATEGAN",
     "Accountant",
     "AttackRisk",
     "Budget",
