@@ -197,6 +197,7 @@ def train(
     noise: NoiseSource,
     progress: Progress | None = None,
     lease: Callable[[int], None] | None = None,
+    after_step: Callable[[int], None] | None = None,
 ) -> PoissonSampledGaussian:
     """Train a network with DP-SGD and Adam.
 
@@ -220,6 +221,9 @@ def train(
     lease : callable, optional
         Called with the number of steps that will have been taken before it is called again; when
         it returns they are entered in the ledger, and if it raises none of them is taken.
+    after_step : callable, optional
+        Called with the number of steps taken, after each: whatever it does to other networks sees
+        noised weights only.
 
     Returns
     -------
@@ -235,7 +239,7 @@ def train(
     clip_norm = settings.clip_norm
     divisor = probability * settings.expected_units
     taken = 0
-    with _few_threads(module), UnitClipper(module) as clipper:
+    with few_threads(module), UnitClipper(module) as clipper:
         optimizer = torch.optim.Adam(clipper.parameters, lr=settings.learning_rate)
         average = _Average(clipper.parameters, settings)
         for step in range(mechanism.steps):
@@ -251,6 +255,8 @@ def train(
                 group["lr"] = settings.learning_rate * (1 - step / mechanism.steps)
             optimizer.step()
             average.update(step)
+            if after_step is not None:
+                after_step(step + 1)
             if progress is not None:
                 progress(step + 1, mechanism.steps)
         average.apply()
@@ -265,7 +271,7 @@ def train(
 
 
 @contextmanager
-def _few_threads(module: nn.Module) -> Iterator[None]:
+def few_threads(module: nn.Module) -> Iterator[None]:
     """Run a small network on one thread, as its products are too small to be shared out.
 
     Measured on two cores: a second thread saves a tenth of the time when the machine is idle and

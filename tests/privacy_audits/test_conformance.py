@@ -20,7 +20,8 @@ from dpsynth.counts import histogram_event
 from dpsynth.errors import UsageError
 from dpsynth.neural.clipping import SLACK
 from dpsynth.neural.dpsgd import GRID, poisson_sample
-from dpsynth.neural.vae import DPVAE, TRAINING, VAESettings
+from dpsynth.neural.base import TRAINING
+from dpsynth.neural.vae import DPVAE, VAESettings
 from dpsynth.noise import NoiseSource
 from dpsynth.privacy import Plan, PlannedCharge, PrivacyUnit, PrivateSelection
 from dpsynth.scoring import TwoWayScore
