@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -91,7 +91,7 @@ class NeuralSynthesizer(Synthesizer, Generic[S]):
         self, schema: Schema, *, codec: CodecSettings | None = None, settings: S | None = None
     ) -> None:
         super().__init__(schema, codec=codec)
-        self.settings = settings
+        self.settings: S | None = settings
         self._network: nn.Module
 
     # -- what a method fills in --------------------------------------------------------------
@@ -99,7 +99,7 @@ class NeuralSynthesizer(Synthesizer, Generic[S]):
     def _default_settings(self, budget: Budget, units: int) -> S:
         """Choose hyper-parameters from public quantities."""
         del budget, units
-        return self.settings_type()  # type: ignore[return-value]
+        return cast(S, self.settings_type())
 
     @abstractmethod
     def _mechanism(self, settings: S, scale: float, units: int) -> Mechanism:
@@ -140,7 +140,7 @@ class NeuralSynthesizer(Synthesizer, Generic[S]):
                 part.copy_(torch.from_numpy(arrays[name].copy()))
 
     def _take_settings(self, parameters: Mapping[str, Any]) -> CodecSettings:
-        self.settings = self.settings_type(**parameters["settings"])  # type: ignore[assignment]
+        self.settings = cast(S, self.settings_type(**parameters["settings"]))
         return super()._take_settings(parameters)
 
     # -- helpers for methods -------------------------------------------------------------------
