@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 from dpsynth.errors import BudgetError, IntegrityError, UsageError
 from dpsynth.filters import FAILURE_SHARE, FilterKind, stop_rule
 from dpsynth.ledger import replay as replays
-from dpsynth.ledger.admission import decide, other_unit, understated
+from dpsynth.ledger.admission import decide, other_unit, understated, what_is_left
 from dpsynth.ledger.anchors import Anchor, AnchorNotes
 from dpsynth.ledger.bodies import (
     dataset_body,
@@ -327,8 +327,8 @@ class Ledger:
         if not plan.charges:
             raise UsageError("the plan runs no mechanism, so that there is nothing to book.")
         dataset_id = _row(self._known_datasets(), dataset)["dataset_id"]
-        refusal = other_unit(plan, self.unit)
-        if refusal is not None:
+        if plan.unit != self.unit:
+            refusal = other_unit(plan, self.unit, left=self._left())
             self._refuse(refusal, plan, dataset_id, epsilon=None)
         # Before the write lock is taken: this may need seconds, and depends on the plan alone.
         cost = price(
@@ -337,8 +337,8 @@ class Ledger:
             delta=self.budget.delta,
             planned_delta=plan.budget.delta,
         )
-        refusal = understated(plan, cost)
-        if refusal is not None:
+        if cost.epsilon_as_planned > plan.budget.epsilon:
+            refusal = understated(plan, cost, left=self._left())
             self._refuse(refusal, plan, dataset_id, epsilon=cost.epsilon)
         with self._store.writing():
             costs, failures = self._live_costs()
@@ -636,6 +636,11 @@ class Ledger:
                 body = stopped_body(charge_id, reason=reason, cost=cost, measures=measures)
                 self._store.append(ChargeState.STOPPED, body)
                 return
+
+    def _left(self) -> str:
+        with self._store.reading():
+            costs, _ = self._live_costs()
+        return what_is_left(self._rule, costs)
 
     def _known_datasets(self) -> dict[str, Row]:
         with self._store.reading():
