@@ -28,7 +28,7 @@ _FILTERS = {
     "rdp": "Rényi divergence at one order that was fixed when the ledger was made",
     "zcdp": "zero-concentrated differential privacy (ρ)",
     "gdp": "Gaussian differential privacy (μ²)",
-    "rdp_mixture": "Rényi divergence at several orders, weighted as was fixed when the ledger was made",
+    "rdp_mixture": "Rényi divergence at several orders whose weights were fixed at the beginning",
 }
 
 _KINDS = {
