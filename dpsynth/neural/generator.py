@@ -6,7 +6,7 @@ noised, so that training it and drawing from it are post-processing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +16,8 @@ from torch.nn import functional
 
 from dpsynth.neural.blocks import Blocks
 
-_LARGEST_UNIFORM = 1.0 - 2.0**-30
-"""Keeps a draw inside its block whatever the rounding of the cumulative sums."""
+_MARGIN = 2.0**-30
+"""Keeps draws this far from the ends of the unit interval, whatever the rounding of sums."""
 
 _NEVER = -1e9
 """Logit of a code that is not drawn."""
@@ -102,7 +102,8 @@ class BlockGenerator(nn.Module):
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Return softmax per block, shape like ``logits``."""
-        return self.blocks.probabilities(logits)
+        parts = logits.split(self.blocks.sizes, dim=1)
+        return torch.cat([part.softmax(1) for part in parts], dim=1)
 
     @torch.no_grad()
     def draw(self, logits: Tensor, uniform: Tensor) -> Tensor:
@@ -110,11 +111,9 @@ class BlockGenerator(nn.Module):
 
         ``uniform`` holds one number in [0, 1) per row and block.
         """
-        # The cumulative sum over all blocks runs from 0 to the number of blocks.
-        cumulative = self.probabilities(logits).double().cumsum(1)
-        columns = torch.arange(len(self.offsets), device=logits.device)
-        wanted = columns + (1.0 - uniform.double()) * _LARGEST_UNIFORM
-        return torch.searchsorted(cumulative, wanted) - self.offsets
+        parts = logits.split(self.blocks.sizes, dim=1)
+        drawn = [draw_codes(part, uniform[:, at]) for at, part in enumerate(parts)]
+        return torch.stack(drawn, dim=1)
 
     def straight_through(
         self, logits: Tensor, generator: torch.Generator, *, temperature: float = 1.0
@@ -125,26 +124,24 @@ class BlockGenerator(nn.Module):
         ----------
         Jang, Gu, Poole, "Categorical Reparameterization with Gumbel-Softmax", arXiv 1611.01144.
         """
-        exponential = torch.empty_like(logits).exponential_(generator=generator)
-        noisy = (logits - exponential.clamp(min=1e-20).log()) / temperature
-        soft, hard = [], []
-        for part in noisy.split(self.blocks.sizes, dim=1):
-            soft.append(part.softmax(1))
-            hard.append(functional.one_hot(part.argmax(1), part.shape[1]))
-        return torch.cat(hard, dim=1) + (smooth := torch.cat(soft, dim=1)) - smooth.detach()
+        parts = logits.split(self.blocks.sizes, dim=1)
+        return torch.cat([gumbel(part / temperature, generator) for part in parts], dim=1)
 
-    def arrays(self) -> dict[str, npt.NDArray[np.float32]]:
-        """Return the weights by name, as they are stored."""
-        return {
-            name: np.ascontiguousarray(part.detach().cpu().numpy())
-            for name, part in self.named_parameters()
-        }
 
-    @torch.no_grad()
-    def restore(self, arrays: Mapping[str, npt.NDArray[np.float32]]) -> None:
-        """Take stored weights back."""
-        for name, part in self.named_parameters():
-            part.copy_(torch.from_numpy(arrays[name].copy()))
+def draw_codes(logits: Tensor, uniform: Tensor) -> Tensor:
+    """Draw a code of one column by inversion, shape (n_rows,), of numbers in [0, 1)."""
+    cumulative = logits.softmax(1).double().cumsum(1)
+    inside = _MARGIN + (1.0 - 2 * _MARGIN) * uniform.double()
+    return torch.searchsorted(cumulative, (inside * cumulative[:, -1]).unsqueeze(1)).squeeze(1)
+
+
+def gumbel(logits: Tensor, generator: torch.Generator) -> Tensor:
+    """Return one-hot draws of one column whose gradient is that of a Gumbel softmax."""
+    exponential = torch.empty_like(logits).exponential_(generator=generator)
+    noisy = logits - exponential.clamp(min=1e-20).log()
+    soft = noisy.softmax(1)
+    hard = functional.one_hot(noisy.argmax(1), noisy.shape[1])
+    return hard + (soft - soft.detach())
 
 
 @torch.no_grad()
@@ -174,7 +171,7 @@ def rake(
     floor = 1.0 / (10.0 * max(float(counts[0].sum()), 1.0))
     for _ in range(rounds):
         shares = generator.probabilities(generator.logits(latent, places)).mean(0)
-        generator.leave.bias += torch.log((wanted + floor) / (shares + floor))
+        generator.leave.bias.add_(torch.log((wanted + floor) / (shares + floor)))
 
 
 def linear(inputs: int, outputs: int) -> nn.Linear:

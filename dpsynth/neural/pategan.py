@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from dpsynth.calibration import calibrate
+from dpsynth.checkpoint import Course, Progress
 from dpsynth.codec import CodecSettings
 from dpsynth.errors import IntegrityError, UsageError
+from dpsynth.neural.base import NeuralSettings, NeuralSynthesizer
 from dpsynth.neural.blocks import Blocks
+from dpsynth.neural.dpsgd import few_threads
 from dpsynth.neural.generator import BlockGenerator, rake
 from dpsynth.neural.ordinal import ordinal_basis
 from dpsynth.neural.student import Student, agreement_of
 from dpsynth.neural.views import ViewMaker
 from dpsynth.neural.voting import KEY_BYTES, Questions, Teachers, release_margins, vote_event
 from dpsynth.noise import NoiseSource
-from dpsynth.privacy import Budget, PATEVote, Plan, PlannedCharge
-from dpsynth.schema import Schema
-from dpsynth.synthesizer import Lease, Progress, Synthesizer
+from dpsynth.privacy import Budget, PATEVote, PlannedCharge
 
 VOTES = "teachers' votes"
 
 _NUMERIC_CODES = 20
-_CODEC_SHARE = 0.12
 _FLOOR = 1e-3
 """Added to a share where the generator's one-way error is divided by it."""
 
@@ -37,11 +35,13 @@ _SAMPLE_ROWS = 8192
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PATEGANSettings:
+class PATEGANSettings(NeuralSettings):
     """Public hyper-parameters of :class:`PATEGAN`.
 
     Parameters
     ----------
+    codec_share : float
+        Share of the budget, in 1/σ², that buys the one-way counts.
     units_per_teacher : float
         Expected privacy units per teacher; with the declared number of units it sets the number of
         teachers.
@@ -93,7 +93,7 @@ class PATEGANSettings:
         return self.labels * (number + 1) // self.rounds - self.labels * number // self.rounds
 
 
-class PATEGAN(Synthesizer):
+class PATEGAN(NeuralSynthesizer[PATEGANSettings]):
     """Generator, student and an ensemble of teachers that votes under noise.
 
     Parameters
@@ -103,7 +103,7 @@ class PATEGAN(Synthesizer):
     codec : CodecSettings, optional
         Public sizes of the codec.
     settings : PATEGANSettings, optional
-        Hyper-parameters.
+        Hyper-parameters; chosen from public quantities by default.
 
     Privacy
     -------
@@ -121,38 +121,24 @@ class PATEGAN(Synthesizer):
     """
 
     method: ClassVar[str] = "pate-gan"
+    settings_type = PATEGANSettings
+    step: ClassVar[str] = VOTES
+    _network: BlockGenerator
 
-    def __init__(
-        self,
-        schema: Schema,
-        *,
-        codec: CodecSettings | None = None,
-        settings: PATEGANSettings | None = None,
-    ) -> None:
-        super().__init__(schema, codec=codec)
-        self.settings = settings or PATEGANSettings()
-        self._generator: BlockGenerator
-
-    def _default_codec(self) -> CodecSettings:
+    def _default_codec(self, budget: Budget, units: int) -> CodecSettings:
+        del budget, units
         return CodecSettings(numeric_codes=_NUMERIC_CODES)
 
     def _plan_charges(
-        self, budget: Budget, units: int
+        self, budget: Budget, units: int, codec: CodecSettings
     ) -> tuple[tuple[PlannedCharge, ...], dict[str, Any]]:
-        bought = self._codec_charges(budget, share=_CODEC_SHARE)
-        fixed = [charge.mechanism for charge in bought]
+        charges, parameters = super()._plan_charges(budget, units, codec)
+        settings = PATEGANSettings(**parameters["settings"])
+        return charges, {**parameters, "teachers": settings.teachers(units)}
 
-        def at(scale: float) -> PATEVote:
-            return vote_event(
-                noise_multiplier=scale, votes=self.settings.labels, unit=self.schema.unit
-            )
-
-        scale = calibrate(lambda s: [*fixed, at(s)], budget)
-        charges = (*bought, PlannedCharge(step=VOTES, mechanism=at(scale)))
-        return charges, {
-            "settings": asdict(self.settings),
-            "teachers": self.settings.teachers(units),
-        }
+    def _mechanism(self, settings: PATEGANSettings, scale: float, units: int) -> PATEVote:
+        del units
+        return vote_event(noise_multiplier=scale, votes=settings.labels, unit=self.schema.unit)
 
     def _fit_codes(
         self,
@@ -160,11 +146,9 @@ class PATEGAN(Synthesizer):
         unit_index: npt.NDArray[np.int64],
         *,
         noise: NoiseSource,
-        progress: Progress | None,
-        lease: Lease | None,
+        course: Course,
     ) -> tuple[PlannedCharge, ...]:
-        # Votes cannot be leased: from the first row on they are all charged.
-        del lease
+        # Votes are not leased: from the first row on all of them are charged.
         event = self.plan_.mechanism(VOTES)
         assert isinstance(event, PATEVote)
         teachers = Teachers(
@@ -175,31 +159,30 @@ class PATEGAN(Synthesizer):
         )
         game = _Game(self, event, np.random.default_rng(noise.public_seed()))
         asked = 0
-        for number in range(self.settings.rounds):
-            questions = game.questions(number)
-            asked += len(questions)
-            if asked > event.votes:
-                raise IntegrityError("more votes were asked for than were booked.", code="DPS110")
-            noisy = release_margins(teachers.margins(questions), event=event, noise=noise)
-            game.learn(questions, noisy)
-            game.train(number, progress)
-        game.finish()
-        self._generator = game.generator
-        ran = vote_event(
-            noise_multiplier=event.noise_multiplier, votes=asked, unit=self.schema.unit
-        )
+        with few_threads(game.generator):
+            for number in range(self._chosen.rounds):
+                questions = game.questions(number)
+                asked += len(questions)
+                if asked > event.votes:
+                    raise IntegrityError(
+                        "more votes were asked for than were booked.", code="DPS110"
+                    )
+                noisy = release_margins(teachers.margins(questions), event=event, noise=noise)
+                game.learn(questions, noisy)
+                game.train(number, course.progress)
+            game.finish()
+        ran = replace(event, votes=asked)
         return (PlannedCharge(step=VOTES, mechanism=ran),)
 
     # -- sampling ------------------------------------------------------------------------------
 
-    def _new_generator(self, weights: torch.Generator) -> BlockGenerator:
-        usable = np.concatenate([codes.usable for codes in self._codec.codes.values()])
+    def _make_network(self, generator: torch.Generator) -> BlockGenerator:
         return BlockGenerator(
             Blocks(self._codec.sizes),
-            usable,
-            latent=self.settings.latent,
-            hidden=self.settings.hidden,
-            generator=weights,
+            torch.cat(self._usable()).numpy(),
+            latent=self._chosen.latent,
+            hidden=self._chosen.hidden,
+            generator=generator,
         )
 
     def _shares(self) -> list[npt.NDArray[np.float64]]:
@@ -229,37 +212,21 @@ class PATEGAN(Synthesizer):
         parts = []
         for start in range(0, n, _SAMPLE_ROWS):
             size = min(_SAMPLE_ROWS, n - start)
-            latent = rng.standard_normal((size, self.settings.latent), dtype=np.float32)
-            logits = self._generator.logits(torch.from_numpy(latent), self._places(size, rng))
+            latent = rng.standard_normal((size, self._chosen.latent), dtype=np.float32)
+            logits = self._network.logits(torch.from_numpy(latent), self._places(size, rng))
             uniform = torch.from_numpy(rng.random((size, len(self._codec.sizes))))
-            parts.append(self._generator.draw(logits, uniform).numpy())
+            parts.append(self._network.draw(logits, uniform).numpy())
         return np.concatenate(parts).astype(np.int32)
-
-    def _arrays(self) -> dict[str, npt.NDArray[np.float32]]:
-        return self._generator.arrays()
-
-    def _restore(self, arrays: Mapping[str, npt.NDArray[np.float32]]) -> None:
-        self._generator = self._new_generator(torch.Generator().manual_seed(0))
-        self._generator.restore(arrays)
-
-    @classmethod
-    def _rebuild(cls, schema: Schema, plan: Plan) -> Self:
-        parameters = plan.parameters
-        return cls(
-            schema,
-            codec=CodecSettings(**parameters["codec"]),
-            settings=PATEGANSettings(**parameters["settings"]),
-        )
 
 
 class _Game:
     """Generator against student: public numbers, noisy counts, noisy margins and no row."""
 
     def __init__(self, model: PATEGAN, event: PATEVote, rng: np.random.Generator) -> None:
-        self.model, self.rng, self.settings = model, rng, model.settings
+        self.model, self.rng, self.settings = model, rng, model._chosen
         self._latent = torch.Generator().manual_seed(int(rng.integers(2**63)))
         self._shares = model._shares()
-        self.generator = model._new_generator(self._latent)
+        self.generator = model._network = model._make_network(self._latent)
         with torch.no_grad():
             # Logits that depend on nothing are a saddle: pairs would get no gradient.
             self.generator.leave.weight.mul_(10.0)
@@ -307,7 +274,6 @@ class _Game:
         generated = round(labels * self.settings.generated_share) if number else 0
         rows = np.stack([_draw(share, labels, self.rng) for share in self._shares], axis=1)
         if generated:
-            self.model._generator = self.generator
             rows[:generated] = self.model._sample_codes(generated, self.rng)
         return self._views.make(rows, self.rng)
 
@@ -338,7 +304,7 @@ class _Game:
                 progress(step + 1, steps)
 
     def _moments(self, size: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return one- and two-way shares of ``size`` rows, in expectation over the draw of its codes.
+        """Return two- and one-way shares of ``size`` rows, in expectation over their codes.
 
         Blocks are independent given latent and condition, so that products of probabilities are
         exact: no relaxation of the discrete draw is needed.

@@ -177,7 +177,6 @@ class Teachers:
         self._codes = np.ascontiguousarray(codes.T)
         self._unit_index = unit_index
         self._teacher_of = deal(codes, unit_index, teachers=teachers, key=key)
-        self._several = self._teacher_of.size < unit_index.size
 
     def margins(self, questions: Questions) -> IntArray:
         """Return votes for "real" minus votes against, shape (n_questions,). Exact, not released.
@@ -192,30 +191,41 @@ class Teachers:
         is in the table, cannot change a bit of another teacher's vote.
         """
         margins = np.zeros(len(questions), dtype=np.int64)
+        for numbers, opinions in self._opinions(questions):
+            margins[numbers] = [int(self._votes(row).sum()) for row in opinions]
+        return margins
+
+    def ballots(self, questions: Questions) -> SignArray:
+        """Return every teacher's vote, shape (n_questions, n_teachers): for audits."""
+        ballots = np.zeros((len(questions), self.teachers), dtype=np.int8)
+        for numbers, opinions in self._opinions(questions):
+            ballots[numbers] = np.stack([self._votes(row) for row in opinions])
+        return ballots
+
+    def _opinions(self, questions: Questions) -> Iterator[tuple[IntArray, SignArray]]:
+        """Yield numbers of questions and the opinions of all rows on them."""
         at_once = max(1, _CELLS_AT_ONCE // max(1, self._unit_index.size))
         for numbers, a, b in questions.by_view():
             for start in range(0, numbers.size, at_once):
                 some = numbers[start : start + at_once]
                 opinions = questions.first[some][:, self._codes[a]]
                 opinions *= questions.second[some][:, self._codes[b]]
-                margins[some] = [int(self._votes(row).sum()) for row in opinions]
-        return margins
+                yield some, opinions
 
     def _votes(self, opinions: SignArray) -> npt.NDArray[np.float64]:
         """Return the vote of every teacher on one question: -1, 0 or 1."""
-        weights = opinions.astype(np.float64)
-        if self._several:
-            units = self._teacher_of.size
-            weights = np.sign(np.bincount(self._unit_index, weights=weights, minlength=units))
-            return self._sums(weights, self._teacher_of)
-        # One row per unit: the unit's opinion is the row's.
-        return self._sums(weights, self._teacher_of[self._unit_index])
-
-    def _sums(self, weights: npt.NDArray[np.float64], of: IntArray) -> npt.NDArray[np.float64]:
-        return np.sign(np.bincount(of, weights=weights, minlength=self.teachers))
+        units = self._teacher_of.size
+        of_units = _majority(opinions.astype(np.float64), self._unit_index, units)
+        return _majority(of_units, self._teacher_of, self.teachers)
 
     def __repr__(self) -> str:
         return f"Teachers({self.teachers})"
+
+
+def _majority(
+    opinions: npt.NDArray[np.float64], of: IntArray, groups: int
+) -> npt.NDArray[np.float64]:
+    return np.sign(np.bincount(of, weights=opinions, minlength=groups))
 
 
 def release_margins(margins: IntArray, *, event: PATEVote, noise: NoiseSource) -> IntArray:
