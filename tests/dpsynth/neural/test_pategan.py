@@ -184,6 +184,24 @@ def test_a_teacher_without_rows_or_undecided_abstains() -> None:
     assert split.margins(asked).tolist() == [0]
 
 
+def test_votes_do_not_depend_on_how_much_is_worked_on_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 4, (60, 3)).astype(np.int32)
+    signs = rng.choice(np.array([-1, 1], dtype=np.int8), (2, 50, 4))
+    asked = Questions(
+        columns=np.array([[0, 1], [0, 2], [1, 2], [0, 1], [1, 2]] * 10),
+        first=signs[0],
+        second=signs[1],
+    )
+    group = Teachers(codes, np.arange(60) // 3, teachers=6, key=KEY)
+    at_once = group.ballots(asked)
+    monkeypatch.setattr("dpsynth.neural.voting._CELLS_AT_ONCE", 1)
+    assert np.array_equal(group.ballots(asked), at_once)
+    assert np.array_equal(group.margins(asked), at_once.sum(1, dtype=np.int64))
+
+
 def test_teachers_see_more_than_one_column_can_tell() -> None:
     # Both columns are even coins in either table: a linear teacher could not tell them apart.
     rng = np.random.default_rng(0)
