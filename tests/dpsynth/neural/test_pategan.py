@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -428,3 +430,17 @@ def test_settings_that_cannot_be_are_refused() -> None:
     with pytest.raises(UsageError, match="units_per_teacher"):
         PATEGANSettings(units_per_teacher=0.0)
     assert sum(PATEGANSettings(labels=10, rounds=3).labels_of(r) for r in range(3)) == 10
+
+
+def test_the_methods_page_names_tests_that_exist() -> None:
+    root = Path(__file__).parents[3]
+    page = (root / "docs" / "methods" / "pate-gan.md").read_text(encoding="utf-8")
+    files = {
+        "pategan": Path(__file__),
+        "conformance": root / "tests" / "privacy_audits" / "test_conformance.py",
+        "contract": root / "tests" / "contract" / "test_synthesizers.py",
+    }
+    named = re.findall(r"`(\w+)::(test_\w+)`", page)
+    assert len(named) > 20
+    text = {name: path.read_text(encoding="utf-8") for name, path in files.items()}
+    assert [pair for pair in named if f"def {pair[1]}(" not in text[pair[0]]] == []
