@@ -213,7 +213,7 @@ class PrivateSearch:
         """
         self._require_unfitted()
         noise = noise or NoiseSource.from_entropy()
-        reader = data if isinstance(data, TableReader) else TableReader(data, self.schema)
+        reader = TableReader.of(data, self.schema)
         plan = self.plan(budget, rows=rows)
         with ledger.reserve(plan, dataset=dataset) as charge:
             reader.preflight()

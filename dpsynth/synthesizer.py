@@ -212,7 +212,7 @@ class Synthesizer(ABC):
                 fix="make a new synthesizer and give it a budget of its own.",
             )
         noise = noise or NoiseSource.from_entropy()
-        reader = data if isinstance(data, TableReader) else TableReader(data, self.schema)
+        reader = TableReader.of(data, self.schema)
         plan = self.plan(budget, rows=rows)
         with ledger.reserve(plan, dataset=dataset) as charge:
             reader.preflight()

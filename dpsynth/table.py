@@ -205,6 +205,30 @@ class TableReader:
         self.fit_rows: pd.DataFrame
         self.holdout_rows: pd.DataFrame
 
+    @classmethod
+    def of(cls, data: Source | TableReader, schema: Schema) -> TableReader:
+        """Return a reader of a table, or the reader that was given, for a schema.
+
+        Raises
+        ------
+        UsageError
+            If a reader was given that was made for another schema.
+
+        Privacy
+        -------
+        The reader bounds the rows per unit, the schema of the plan sets the noise: two schemas
+        could name two units or two bounds.
+        """
+        if not isinstance(data, TableReader):
+            return cls(data, schema)
+        if data.schema != schema:
+            raise UsageError(
+                "the reader was made for another schema than the synthesizer.",
+                code="DPS113",
+                fix="make both from the same schema.",
+            )
+        return data
+
     def preflight(self) -> None:
         """Refuse what :func:`preflight` refuses."""
         preflight(self.source, self.schema)
