@@ -10,6 +10,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Protocol
 
 import numpy as np
@@ -39,6 +40,8 @@ IntArray = npt.NDArray[np.int64]
 
 NULLS = frozenset({"", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "<NA>", "NaT"})
 """Texts that mean null, unless the column declares them as a level."""
+
+_LARGEST = int(np.finfo(np.float64).max)
 
 _FRACTION = re.compile(r"([T ]\d{2}:?\d{2}:?\d{2})[.,]\d+")
 
@@ -363,9 +366,12 @@ def _values(series: pd.Series, column: Column) -> npt.NDArray:
 def cell_text(series: pd.Series) -> pd.Series:
     """Return text, missing where the value is; numbers without a trailing ``.0``."""
     values = series.astype(object)
-    missing = series.isna()
+    if series.dtype == object:
+        # pandas compares cells with themselves, which a signalling NaN does not bear.
+        loud = [isinstance(value, Decimal) and value.is_snan() for value in values]
+        values = values.mask(np.array(loud, dtype=bool), None)
     text = values.map(_plain, na_action="ignore").astype(object)
-    return text.where(~missing, other=None)
+    return text.where(~values.isna(), other=None)
 
 
 def _plain(value: object) -> str:
@@ -373,7 +379,10 @@ def _plain(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
-    return str(value)
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        return "inf" if value > 0 else "-inf"  # Python does not write numbers of any length
+    # What is no valid text cannot be compared or written either.
+    return str(value).encode("utf-8", "replace").decode()
 
 
 def _levels(series: pd.Series, column: Column) -> npt.NDArray[np.object_]:
