@@ -217,7 +217,7 @@ class Synthesizer(ABC):
                 fix="make a new synthesizer and give it a budget of its own.",
             )
         noise = noise or NoiseSource.from_entropy()
-        reader = data if isinstance(data, TableReader) else TableReader(data, self.schema)
+        reader = TableReader.of(data, self.schema)
         file, kept = self._checkpoint(checkpoint, budget=budget, dataset=dataset)
         if kept is None:
             plan = self.plan(budget, rows=rows)

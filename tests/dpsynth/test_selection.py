@@ -20,6 +20,7 @@ from dpsynth import selection
 from dpsynth.codec import CodecSettings
 from dpsynth.errors import BudgetError, DataError, IntegrityError, UsageError
 from dpsynth.filters import zcdp_rho
+from dpsynth.identity import CustodianKey, content_hmac
 from dpsynth.ledger.pricing import composed_epsilon, price
 from dpsynth.losses import ORDERS, is_exact, renyi, sum_renyi
 from dpsynth.neural.vae import VAESettings
@@ -360,6 +361,19 @@ def test_a_search_is_one_charge_and_the_winner_is_saved_and_loaded(
     pd.testing.assert_frame_equal(model.sample(40, seed=1), again.sample(40, seed=1))
     with pytest.raises(BudgetError):
         fit(schema, frame, model.plan_, ledger)
+
+
+def test_a_search_takes_only_the_table_that_was_entered(
+    schema: dp.Schema, frame: pd.DataFrame, planned: Plan
+) -> None:
+    key, ledger = CustodianKey(bytes(range(32))), open_ledger(schema)
+    ledger.recognise("patients", content_hmac(frame, key))
+    with pytest.raises(UsageError, match="DPS517"):
+        fit(schema, frame, planned, ledger)
+    with pytest.raises(IntegrityError, match="DPS616"):
+        fit(schema, frame.assign(age=1), planned, ledger, key=key)
+    assert {c["state"] for c in ledger.summary().to_dict()["charges"]} == {"aborted"}
+    fit(schema, frame, planned, ledger, key=key)
 
 
 def test_a_network_that_won_is_loaded_with_its_own_settings(
