@@ -67,16 +67,16 @@ class PATEGANSettings(NeuralSettings):
     """
 
     units_per_teacher: float = 1.0
-    labels: int = 4000
-    rounds: int = 4
+    labels: int = 8000
+    rounds: int = 2
     generated_share: float = 0.7
     target_share: float = 0.25
     latent: int = 16
     hidden: int = 96
-    steps: int = 1200
+    steps: int = 1600
     batch: int = 1024
-    learning_rate: float = 0.01
-    one_way_weight: float = 0.02
+    learning_rate: float = 0.006
+    one_way_weight: float = 0.1
 
     def __post_init__(self) -> None:
         if not 1 <= self.rounds <= min(self.labels, self.steps):

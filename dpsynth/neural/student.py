@@ -86,12 +86,13 @@ def agreement_of(
 class Student:
     """Scores rows by the labelled rows that they agree with.
 
-    The score of a row is Σ_i α_i o_i / L over the labelled rows i, where o_i is 1 if the row agrees
-    with row i in its view, else -1, and α_i is the *excess* of its label: the agreement that the
-    noisy vote reports less the agreement that rows of the present generator would show. It is the
-    best discriminator in this class under a quadratic penalty, max_α 2αᵀe - αᵀα, found in closed
-    form at every step, so that all labels keep teaching while the generator moves; the value of the
-    game is the squared error of the labels.
+    The score of a row is Σ_i α_i o_i / L over the labelled rows i. With s = ±1 for either side of a
+    cut and s̄ its mean under the noisy one-way counts, o_i = (s_a - s̄_a)(s_b - s̄_b) is how much the
+    row agrees with row i, beyond what its columns do by themselves; the label of row i is how much
+    real rows do, Σ s_a s_b / n - s̄_a s̄_b as the noisy vote reports it; α_i is the label less what
+    rows of the present generator would show. It is the best discriminator in this class under a
+    quadratic penalty, max_α 2αᵀe - αᵀα, found in closed form at every step, so that all labels keep
+    teaching while the generator moves; the value of the game is the squared error of the labels.
 
     Parameters
     ----------
@@ -139,20 +140,19 @@ class Student:
         for numbers, a, b in asked.by_view():
             first = torch.from_numpy(asked.first[numbers, : self._sizes[a]]).float()
             second = torch.from_numpy(asked.second[numbers, : self._sizes[b]]).float()
-            self._views.append((a, b, first, second))
-            labels.append(self._shrunk(reported[numbers], first, second, a, b))
+            start = first @ self._shares[a], second @ self._shares[b]
+            independent = start[0] if a == b else start[0] * start[1]
+            self._views.append((a, b, first - start[0][:, None], second - start[1][:, None]))
+            labels.append(self._shrunk(reported[numbers] - independent))
         self._labels = torch.cat(labels)
 
-    def _shrunk(self, reported: Tensor, first: Tensor, second: Tensor, a: int, b: int) -> Tensor:
-        """Pull the labels of one view towards independent columns, by as much as they are noise."""
-        start = first @ self._shares[a]
-        start = start if a == b else start * (second @ self._shares[b])
-        excess = reported - start
-        signal = max(0.0, float(excess.square().mean()) - self._error**2)
-        return start + excess * signal / (signal + self._error**2 + 1e-30)
+    def _shrunk(self, labels: Tensor) -> Tensor:
+        """Pull the labels of one view towards independence, by as much as they are noise."""
+        signal = max(0.0, float(labels.square().mean()) - self._error**2)
+        return labels * signal / (signal + self._error**2 + 1e-30)
 
     def expected(self, moments: Tensor) -> Tensor:
-        """Return how much rows with these two-way shares agree, shape (n_labels,).
+        """Return how much rows with these two-way shares agree beyond independence, (n_labels,).
 
         Parameters
         ----------
