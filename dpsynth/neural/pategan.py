@@ -73,10 +73,10 @@ class PATEGANSettings(NeuralSettings):
     target_share: float = 0.25
     latent: int = 16
     hidden: int = 96
-    steps: int = 1600
+    steps: int = 2500
     batch: int = 1024
-    learning_rate: float = 0.006
-    one_way_weight: float = 0.1
+    learning_rate: float = 0.01
+    one_way_weight: float = 0.02
 
     def __post_init__(self) -> None:
         if not 1 <= self.rounds <= min(self.labels, self.steps):
