@@ -15,7 +15,9 @@ from torch import Tensor, nn
 
 from dpsynth.calibration import calibrate
 from dpsynth.checkpoint import Arrays, Course
-from dpsynth.codec import CodecSettings
+from dpsynth.codec import CodecSettings, block_sizes
+from dpsynth.errors import UsageError
+from dpsynth.neural.clipping import MOST_FEATURES
 from dpsynth.neural.dpsgd import Companion, Resumption, State, TrainingSettings, UnitRows, train
 from dpsynth.noise import NoiseSource
 from dpsynth.privacy import Budget, Mechanism, PlannedCharge, PoissonSampledGaussian
@@ -116,6 +118,12 @@ class NeuralSynthesizer(Synthesizer, Generic[S]):
         self, budget: Budget, units: int, codec: CodecSettings
     ) -> tuple[tuple[PlannedCharge, ...], dict[str, Any]]:
         settings = self.settings or self._default_settings(budget, units)
+        width = sum(block_sizes(self.schema, codec))
+        if width > MOST_FEATURES:
+            raise UsageError(
+                f"the columns have {width} codes together; {self.method} takes {MOST_FEATURES}.",
+                fix="declare fewer categories, or group rare ones.",
+            )
         bought = self._codec_charges(budget, codec, share=settings.codec_share)
         fixed = [charge.mechanism for charge in bought]
         scale = calibrate(lambda s: [*fixed, self._mechanism(settings, s, units)], budget)

@@ -29,7 +29,7 @@ SLACK = 2.0**-10
 contribution may exceed the real-number one: the grid of the noise, the float64 sum and the last
 bit of float32 activations, which may depend on the size of the batch (``docs/pitfalls.md``)."""
 
-_MOST_FEATURES = 4096
+MOST_FEATURES = 4096
 """Widest layer for which ``_ROUNDING`` bounds the rounding of a squared norm."""
 
 _ROUNDING = 2.0**-38
@@ -123,8 +123,8 @@ class UnitClipper:
 
     def __init__(self, module: nn.Module) -> None:
         self.layers = linear_layers(module)
-        if any(max(p.shape) > _MOST_FEATURES for la in self.layers for p in la.parameters()):
-            raise UsageError(f"a linear layer has more than {_MOST_FEATURES} features.")
+        if any(max(p.shape) > MOST_FEATURES for la in self.layers for p in la.parameters()):
+            raise UsageError(f"a linear layer has more than {MOST_FEATURES} features.")
         self.parameters = [p for layer in self.layers for p in layer.parameters(recurse=False)]
         self._inputs: dict[int, Tensor] = {}
         self._outputs: dict[int, Tensor] = {}

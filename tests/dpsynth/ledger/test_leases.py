@@ -9,7 +9,7 @@ import pytest
 
 from dpsynth.accountant import Accountant
 from dpsynth.errors import BudgetError, IntegrityError, UsageError
-from dpsynth.ledger import ChargeState, Ledger, book
+from dpsynth.ledger import ChargeState, Ledger, moves
 from dpsynth.ledger.pricing import measure
 from dpsynth.privacy import DiscreteGaussian, Plan, PlannedCharge, PoissonSampledGaussian
 from tests.dpsynth.ledger.conftest import BUDGET, create, run_sql
@@ -108,7 +108,7 @@ def test_a_stopped_run_never_costs_more_than_was_booked(monkeypatch, address):
             found = measure(*arguments, **orders)
             return replace(found, rdp=tuple(part * (1 + 1e-15) for part in found.rdp))
 
-        monkeypatch.setattr(book, "measure", larger)
+        monkeypatch.setattr(moves, "measure", larger)
         charge.stop()
         assert used(ledger) == before
     with Ledger.open(address) as again:
