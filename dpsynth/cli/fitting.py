@@ -11,6 +11,7 @@ from dpsynth.cli.console import (
     Rows,
     custodian_key,
     out,
+    say,
     synthesizer,
 )
 
@@ -79,6 +80,7 @@ def fit(
     output: RequiredOutput,
     rows: int | None = None,
     key: Path | None = None,
+    checkpoint: Path | None = None,
 ) -> None:
     """Spend a budget on fitting a method to a table.
 
@@ -104,6 +106,9 @@ def fit(
         Public guess of the number of rows.
     key
         Custodian's key, which recognises the table as the one that was entered.
+    checkpoint
+        File that keeps what a long fit has released so far. The same command goes on from it after
+        an interruption, within the same charge; it is removed when the model is written.
     """
     from dpsynth.files import refuse_existing
     from dpsynth.ledger import Ledger
@@ -111,16 +116,22 @@ def fit(
 
     refuse_existing(output)
     model = synthesizer(schema, method)
-    with Ledger.open(ledger) as book:
-        model.fit(
-            data,
-            budget=Budget(epsilon=epsilon, delta=delta),
-            ledger=book,
-            dataset=dataset,
-            rows=rows,
-            progress=Progress(epsilon),
-            key=custodian_key(key),
-        )
+    with Ledger.open(ledger) as book, Progress(epsilon) as progress:
+        try:
+            model.fit(
+                data,
+                budget=Budget(epsilon=epsilon, delta=delta),
+                ledger=book,
+                dataset=dataset,
+                rows=rows,
+                progress=progress,
+                key=custodian_key(key),
+                checkpoint=checkpoint,
+            )
+        except KeyboardInterrupt:
+            if checkpoint is not None and checkpoint.exists():
+                say("the same command goes on from the checkpoint, within the same charge")
+            raise
     model.save(output)
     print(output)
 

@@ -102,7 +102,7 @@ def release(
     from dpsynth.ledger import Ledger
     from dpsynth.privacy import Budget
 
-    with Ledger.open(ledger) as book:
+    with Ledger.open(ledger) as book, Progress(epsilon) as progress:
         done = workflow.release(
             data,
             synthesizer(schema, method),
@@ -112,7 +112,7 @@ def release(
             out=output,
             rows=rows,
             holdout=holdout,
-            progress=Progress(epsilon),
+            progress=progress,
             key=custodian_key(key),
         )
     say(str(done.report))
@@ -155,4 +155,5 @@ def demo(*, output: RequiredOutput = Path("demo-release")) -> None:
     """
     from dpsynth.demo import run_demo
 
-    print(run_demo(output, progress=Progress(3.0), say=say))
+    with Progress(3.0) as progress:
+        print(run_demo(output, progress=progress, say=say))

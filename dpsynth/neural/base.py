@@ -19,6 +19,7 @@ from dpsynth.codec import CodecSettings, block_sizes
 from dpsynth.errors import UsageError
 from dpsynth.neural.clipping import MOST_FEATURES
 from dpsynth.neural.dpsgd import Companion, Resumption, State, TrainingSettings, UnitRows, train
+from dpsynth.neural.ordinal import WIDTH, is_ordered
 from dpsynth.noise import NoiseSource
 from dpsynth.privacy import Budget, Mechanism, PlannedCharge, PoissonSampledGaussian
 from dpsynth.schema import Schema
@@ -118,10 +119,12 @@ class NeuralSynthesizer(Synthesizer, Generic[S]):
         self, budget: Budget, units: int, codec: CodecSettings
     ) -> tuple[tuple[PlannedCharge, ...], dict[str, Any]]:
         settings = self.settings or self._default_settings(budget, units)
-        width = sum(block_sizes(self.schema, codec))
+        ordered = sum(map(is_ordered, self.schema.modelled))
+        width = sum(block_sizes(self.schema, codec)) + WIDTH * ordered
         if width > MOST_FEATURES:
             raise UsageError(
-                f"the columns have {width} codes together; {self.method} takes {MOST_FEATURES}.",
+                f"the columns have {width} codes and functions of them; {self.method} takes "
+                f"{MOST_FEATURES}.",
                 fix="declare fewer categories, or group rare ones.",
             )
         bought = self._codec_charges(budget, codec, share=settings.codec_share)
