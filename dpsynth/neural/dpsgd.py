@@ -197,6 +197,8 @@ def train(
     noise: NoiseSource,
     progress: Progress | None = None,
     lease: Callable[[int], None] | None = None,
+    copies: int = 1,
+    after_step: Callable[[int], None] | None = None,
 ) -> PoissonSampledGaussian:
     """Train a network with DP-SGD and Adam.
 
@@ -220,6 +222,12 @@ def train(
     lease : callable, optional
         Called with the number of steps that will have been taken before it is called again; when
         it returns they are entered in the ledger, and if it raises none of them is taken.
+    copies : int
+        Rows that ``row_loss`` passes through the network for each of its rows, standing together;
+        all of them are clipped with the row's unit.
+    after_step : callable, optional
+        Called with the number of steps taken, after each; may read the weights of ``module`` and
+        change anything but them. It must not see a row: what it does is post-processing.
 
     Returns
     -------
@@ -235,7 +243,7 @@ def train(
     clip_norm = settings.clip_norm
     divisor = probability * settings.expected_units
     taken = 0
-    with _few_threads(module), UnitClipper(module) as clipper:
+    with _few_threads(module), UnitClipper(module, copies=copies) as clipper:
         optimizer = torch.optim.Adam(clipper.parameters, lr=settings.learning_rate)
         average = _Average(clipper.parameters, settings)
         for step in range(mechanism.steps):
@@ -251,6 +259,8 @@ def train(
                 group["lr"] = settings.learning_rate * (1 - step / mechanism.steps)
             optimizer.step()
             average.update(step)
+            if after_step is not None:
+                after_step(taken)
             if progress is not None:
                 progress(step + 1, mechanism.steps)
         average.apply()
