@@ -31,7 +31,7 @@ def plan(
     schema
         Schema file.
     method
-        dp-autoregressive, dp-vae or independent.
+        dp-autoregressive, dp-ctgan, dp-vae or independent.
     epsilon
         ε to spend.
     delta
@@ -89,7 +89,7 @@ def fit(
     schema
         Schema file.
     method
-        dp-autoregressive, dp-vae or independent.
+        dp-autoregressive, dp-ctgan, dp-vae or independent.
     epsilon
         ε to spend.
     delta

@@ -192,7 +192,9 @@ class UnitClipper:
         order = range(len(self.layers))
         outputs = [self._outputs[i] for i in order]
         if any(len(part) != len(loss) * self.copies for part in outputs):
-            raise UsageError("a linear layer saw another number of rows than stated.", code="DPS122")
+            raise UsageError(
+                "a linear layer saw another number of rows than stated.", code="DPS122"
+            )
         at_outputs = torch.autograd.grad(loss.sum(), outputs)
         factors = [
             factors_of(layer, self._inputs[index], gradient, rows_per_unit * self.copies)

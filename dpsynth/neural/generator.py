@@ -174,7 +174,7 @@ def rake(
     floor = 1.0 / (10.0 * max(float(counts[0].sum()), 1.0))
     for _ in range(rounds):
         shares = generator.probabilities(generator.logits(latent, places)).mean(0)
-        generator.leave.bias += torch.log((wanted + floor) / (shares + floor))
+        generator.leave.bias.add_(torch.log((wanted + floor) / (shares + floor)))
 
 
 def linear(inputs: int, outputs: int) -> nn.Linear:

@@ -1,0 +1,170 @@
+"""Critic against generator: the loss that is clipped and noised, and the step without rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from dpsynth.neural.conditions import Conditions
+from dpsynth.neural.critic import Critic
+from dpsynth.neural.generator import BlockGenerator
+from dpsynth.noise import NoiseSource
+
+_FLOOR = 1e-4
+"""Added to shares before their logarithm is taken."""
+
+
+class PairLoss:
+    """Loss of the critic on a row and a generated partner under the same condition.
+
+    Parameters
+    ----------
+    critic : Critic
+        Learns to score rows above their partners.
+    generator : BlockGenerator
+        Makes the partners; it does not learn here.
+    conditions : Conditions
+        Says which column of a row is given to its partner.
+    noise : NoiseSource
+        Draws columns, latent normals and partners. The draws of a row belong to its unit's
+        contribution. They are handed out by position in the batch, so that they must be as secret
+        as the sample itself: given the draws, another unit would shift everybody's.
+
+    Privacy
+    -------
+    A row and its partner pass through the critic in one pass, standing together, and are clipped
+    as one (``copies=2`` of :func:`dpsynth.neural.dpsgd.train`). Whatever the partner tells of its
+    row, the condition included, is part of what is clipped. For fixed draws of every unit a step
+    is the sampled Gaussian mechanism; the draws are independent of each other and of the rows, so
+    that the step is a mixture of such mechanisms with the same weights on both neighbours.
+    """
+
+    def __init__(
+        self,
+        critic: Critic,
+        generator: BlockGenerator,
+        conditions: Conditions,
+        *,
+        noise: NoiseSource,
+    ) -> None:
+        self.critic, self.generator, self.conditions = critic, generator, conditions
+        self.noise = noise
+
+    def __call__(self, codes: Tensor) -> Tensor:
+        """Return the loss of every row, shape (n_rows,)."""
+        pairs = torch.stack([codes, self.partners(codes)], dim=1).flatten(0, 1)
+        real, made = self.critic(pairs).view(-1, 2).unbind(1)
+        return functional.softplus(made - real)
+
+    @torch.no_grad()
+    def partners(self, codes: Tensor) -> Tensor:
+        """Return a generated row for every row, shape like ``codes``."""
+        rng, rows = self.noise.generator, len(codes)
+        latent = rng.standard_normal((rows, self.generator.latent), dtype=np.float32)
+        uniform = rng.random((rows, 1 + codes.shape[1]))
+        coins = torch.from_numpy(uniform).to(codes.device)
+        places = self.conditions.read(codes, coins[:, 0])
+        logits = self.generator.logits(torch.from_numpy(latent).to(codes.device), places)
+        return self.generator.draw(logits, coins[:, 1:])
+
+
+class GeneratorLearner:
+    """Lets a generator follow a critic, now and then, for a public number of rows.
+
+    Parameters
+    ----------
+    generator : BlockGenerator
+        Learns, in place.
+    critic : Critic
+        Its noised weights are read between steps.
+    conditions : Conditions
+        Law of the conditions, from bought counts.
+    counts : sequence of ndarray of float64
+        Noisy one-way counts, which the generator is held to.
+    rows : int
+        Generated rows per update.
+    every : int
+        Steps of the critic for one update.
+    steps : int
+        Steps of the critic in all.
+    learning_rate : float
+        Step size of Adam at the start; it falls linearly to 0.
+    marginal_weight : float
+        Weight of the divergence from the noisy one-way shares.
+    averaged_share : float
+        Share of the last steps over which the weights are averaged.
+    seed : int
+        Of the generated rows. It needs no secrecy.
+
+    Privacy
+    -------
+    Reads noised weights, bought counts and public numbers: post-processing.
+    """
+
+    def __init__(
+        self,
+        generator: BlockGenerator,
+        critic: Critic,
+        conditions: Conditions,
+        counts: Sequence[npt.NDArray[np.float64]],
+        *,
+        rows: int,
+        every: int,
+        steps: int,
+        learning_rate: float,
+        marginal_weight: float,
+        averaged_share: float,
+        seed: int,
+    ) -> None:
+        self.generator, self.critic, self.conditions = generator, critic, conditions
+        device = generator.offsets.device
+        shares = np.concatenate([part / max(part.sum(), 1e-9) for part in counts])
+        self._shares = torch.from_numpy(shares).float().to(device)
+        self.rows, self._every, self._steps = rows, every, steps
+        self._learning_rate, self._marginal_weight = learning_rate, marginal_weight
+        self._averaged_from = steps - math.floor(averaged_share * steps)
+        self._rng = torch.Generator(device=device).manual_seed(seed)
+        self._parameters = list(generator.parameters())
+        self._optimizer = torch.optim.Adam(self._parameters, lr=learning_rate)
+        self._sums = [torch.zeros_like(part) for part in self._parameters]
+        self._summed = 0
+
+    def __call__(self, taken: int) -> None:
+        """Take an update where one is due after ``taken`` steps of the critic."""
+        if taken % self._every:
+            return
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._learning_rate * (1 - taken / self._steps)
+        gradients = torch.autograd.grad(self._loss(), self._parameters)
+        for parameter, gradient in zip(self._parameters, gradients, strict=True):
+            parameter.grad = gradient
+        self._optimizer.step()
+        if taken > self._averaged_from:
+            self._summed += 1
+            for total, parameter in zip(self._sums, self._parameters, strict=True):
+                total += parameter.detach()
+
+    def _loss(self) -> Tensor:
+        generator, device = self.generator, self._shares.device
+        latent = torch.randn(self.rows, generator.latent, generator=self._rng, device=device)
+        coins = torch.rand(self.rows, generator=self._rng, device=device)
+        logits = generator.logits(latent, self.conditions.draw(coins))
+        rows = generator.straight_through(logits, self._rng)
+        made = generator.probabilities(logits).mean(0)
+        ratio = torch.log(self._shares + _FLOOR) - torch.log(made + _FLOOR)
+        divergence = (self._shares * ratio).sum()
+        return self._marginal_weight * divergence - self.critic.frozen()(rows).mean()
+
+    @torch.no_grad()
+    def finish(self) -> None:
+        """Give the generator the average of its last weights."""
+        for total, parameter in zip(self._sums, self._parameters, strict=True):
+            if self._summed:
+                parameter.copy_(total / self._summed)
+            parameter.grad = None
