@@ -173,7 +173,7 @@ class DPCTGAN(Synthesizer):
         learner = self._learner(critic, steps=mechanism.steps, seed=noise.public_seed())
         ran = train(
             critic,
-            PairLoss(critic, self._generator, self._conditions(), noise=noise),
+            self._pairs(critic, noise=noise),
             UnitRows.arrange(codes, unit_index, max_rows=self.schema.unit.max_rows, device=device),
             settings=self.settings.training(int(self.plan_.parameters["expected_units"])),
             mechanism=mechanism,
@@ -187,6 +187,9 @@ class DPCTGAN(Synthesizer):
         self._generator.cpu()
         self._rake(first)
         return (PlannedCharge(step=TRAINING, mechanism=ran),)
+
+    def _pairs(self, critic: Critic, *, noise: NoiseSource) -> PairLoss:
+        return PairLoss(critic, self._generator, self._conditions(), noise=noise)
 
     def _learner(self, critic: Critic, *, steps: int, seed: int) -> GeneratorLearner:
         settings = self.settings
