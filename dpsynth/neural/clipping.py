@@ -120,8 +120,8 @@ class UnitClipper:
     Notes
     -----
     The weighted sum is formed in float64: its error stays below 1e-9 of the clip norm for any
-    batch that fits into memory. Norms are formed in float64 as well; where rows of one unit may
-    cancel, a bound on the rounding is added to the norm, so that no unit is clipped too little.
+    batch that fits into memory. A bound on the rounding is added to every norm, so that no unit is
+    clipped too little (:mod:`dpsynth.neural.factors`).
     """
 
     def __init__(self, module: nn.Module, *, copies: int = 1) -> None:
@@ -185,7 +185,7 @@ class UnitClipper:
         Privacy
         -------
         Adding or removing one unit (all its rows) changes the result by at most ``clip_norm`` in
-        l2. A unit whose gradient is not finite adds nothing.
+        l2. A unit whose gradient is not finite, or whose activations exceed 1e10, adds nothing.
         """
         if len(self._outputs) != len(self.layers):
             raise UsageError("a linear layer did not run in this step.", code="DPS122")

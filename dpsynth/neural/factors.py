@@ -5,6 +5,10 @@ the output and the input, some entries struck out by a mask. Its squared norm is
 of rows of inner products, which for a mask of groups is
 ``sum_gh allowed[g, h] B_g(r, s) A_h(r, s)`` with the inner products of the parts of b and a in
 each group.
+
+Where every unit has one row, all terms are squares and nothing cancels: the norm is formed in the
+network's own precision and raised by a bound on its rounding. Where rows may cancel it is formed in
+float64.
 """
 
 from __future__ import annotations
@@ -17,13 +21,24 @@ from torch import Tensor, nn
 from dpsynth.neural.layers import CodeLinear, MaskedLinear
 
 
+_LARGEST = 1e20
+"""Squared norm of activations, or of gradients at an output, above which a unit is left out: below it
+neither overflow nor underflow of float32 can hide more than ``_HIDDEN`` of a squared norm."""
+
+_HIDDEN = 1e-12
+
+_TERMS = 2.0**13
+"""Bounds the roundings in a sum of squares: two factors of up to 2^12 features each."""
+
+
 class Factors(Protocol):
     """What a layer contributes to the gradient of every unit."""
 
     def squared_norms(self, rounding: float) -> Tensor:
         """Return the squared norm of every unit, float64, never below the true one.
 
-        ``rounding`` bounds its float64 error relative to the squared sum of the rows' norms.
+        ``rounding`` bounds its float64 error relative to the squared sum of the rows' norms, where a
+        unit has several. Infinite for units that must be left out.
         """
         ...
 
@@ -52,14 +67,16 @@ def factors_of(
         Rows of every unit, standing together.
     """
     shape = (-1, rows_per_unit)
-    incoming, outgoing = incoming.unflatten(0, shape), outgoing.double().unflatten(0, shape)
+    incoming, outgoing = incoming.unflatten(0, shape), outgoing.unflatten(0, shape)
+    if rows_per_unit > 1:
+        outgoing = outgoing.double()
     if isinstance(layer, CodeLinear):
         return _CodeFactors(layer, incoming, outgoing)
-    return _DenseFactors(layer, incoming.double(), outgoing)
+    return _DenseFactors(layer, incoming.to(outgoing.dtype), outgoing)
 
 
 class _DenseFactors:
-    """Factors of a linear layer; shapes (n_units, rows_per_unit, features), float64."""
+    """Factors of a linear layer; shapes (n_units, rows_per_unit, features)."""
 
     def __init__(self, layer: nn.Linear | MaskedLinear, incoming: Tensor, outgoing: Tensor) -> None:
         self.layer, self.incoming, self.outgoing = layer, incoming, outgoing
@@ -69,17 +86,20 @@ class _DenseFactors:
         if isinstance(layer, MaskedLinear):
             reaching = _inner_products(self.incoming, layer.in_indicator)
             leaving = _inner_products(self.outgoing, layer.out_indicator)
-            products = ((leaving @ layer.allowed) * reaching).sum(-1)
+            products = ((leaving @ layer.allowed.to(leaving.dtype)) * reaching).sum(-1)
         else:
             leaving = _inner_products(self.outgoing, None)
-            products = (_inner_products(self.incoming, None) * leaving).sum(-1)
+            reaching = _inner_products(self.incoming, None)
+            products = (reaching * leaving).sum(-1)
         if layer.bias is not None:
             products = products + leaving.sum(-1)
-        return _sum_over_pairs(products, rounding)
+        if products.shape[1] > 1:
+            return _sum_over_pairs(products, rounding)
+        return _raised(products, largest=torch.maximum(reaching.sum(-1), leaving.sum(-1)))
 
     def weighted(self, scale: Tensor, kept: Tensor | None) -> list[Tensor]:
         incoming, outgoing = _weigh(self.incoming, self.outgoing, scale, kept)
-        weight = outgoing.T @ incoming
+        weight = outgoing.T @ incoming.double()
         if isinstance(self.layer, MaskedLinear):
             weight = weight * self.layer.mask
         return [weight] if self.layer.bias is None else [weight, outgoing.sum(0)]
@@ -94,16 +114,18 @@ class _CodeFactors:
     def squared_norms(self, rounding: float) -> Tensor:
         layer = self.layer
         leaving = _inner_products(self.outgoing, layer.out_indicator)
-        products = ((leaving @ layer.allowed) * self._reaching()).sum(-1)
+        products = ((leaving @ layer.allowed.to(leaving.dtype)) * self._reaching()).sum(-1)
         if layer.bias is not None:
             products = products + leaving.sum(-1)
-        return _sum_over_pairs(products, rounding)
+        if products.shape[1] > 1:
+            return _sum_over_pairs(products, rounding)
+        return _raised(products, largest=leaving.sum(-1))
 
     def _reaching(self) -> Tensor:
         """Return inner products of the one-hot blocks and bases of pairs of rows, per column."""
         layer, places = self.layer, self.layer.places(self.codes)
         if places.shape[1] == 1:
-            return layer.square[places].unsqueeze(2)
+            return layer.square[places].to(self.outgoing.dtype).unsqueeze(2)
         same = (self.codes.unsqueeze(1) == self.codes.unsqueeze(2)).double()
         if not len(layer.slopes):
             return same
@@ -129,8 +151,9 @@ def _inner_products(rows: Tensor, indicator: Tensor | None) -> Tensor:
     """
     if rows.shape[1] == 1:
         squares = rows.square()
-        parts = squares.sum(-1, keepdim=True) if indicator is None else squares @ indicator
-        return parts.unsqueeze(2)
+        if indicator is None:
+            return squares.sum(-1, keepdim=True).unsqueeze(2)
+        return (squares @ indicator.to(squares.dtype)).unsqueeze(2)
     if indicator is None:
         return (rows @ rows.transpose(1, 2)).unsqueeze(-1)
     groups = [rows[..., member.bool()] for member in indicator.T]
@@ -140,17 +163,22 @@ def _inner_products(rows: Tensor, indicator: Tensor | None) -> Tensor:
 def _sum_over_pairs(products: Tensor, rounding: float) -> Tensor:
     """Return squared norms from the inner products of pairs, shape (units, rows, rows)."""
     total = products.sum((1, 2))
-    if products.shape[1] == 1:
-        return total
     # Large rows that nearly cancel: the rounding of their inner products is added on top.
     norms = products.diagonal(dim1=1, dim2=2).clamp(min=0).sqrt().sum(1)
     return total.clamp(min=0) + rounding * norms.square()
 
 
+def _raised(products: Tensor, *, largest: Tensor) -> Tensor:
+    """Return squared norms of units of one row, raised by what rounding may have taken off."""
+    most = _TERMS * torch.finfo(products.dtype).eps
+    raised = products.double() * (1 + most) + _HIDDEN
+    return raised.masked_fill(~(largest <= _LARGEST), torch.inf).flatten()
+
+
 def _weigh(
     incoming: Tensor, outgoing: Tensor, scale: Tensor, kept: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """Return inputs, and gradients at the output times the unit's scale, both row by row."""
+    """Return inputs, and float64 gradients at the output times the unit's scale, row by row."""
     if kept is not None:
         incoming, outgoing, scale = incoming[kept], outgoing[kept], scale[kept]
     return incoming.flatten(0, 1), (outgoing * scale.view(-1, 1, 1)).flatten(0, 1)
