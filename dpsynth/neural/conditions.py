@@ -9,7 +9,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-_LARGEST_UNIFORM = 1.0 - 2.0**-30
+_MARGIN = 2.0**-30
+"""Keeps draws away from the ends of the unit interval, whatever the rounding of sums."""
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -72,5 +73,5 @@ def _law(counts: FloatArray, usable: npt.NDArray[np.bool_]) -> FloatArray:
 def _invert(cumulative: Tensor, uniform: Tensor) -> Tensor:
     cumulative = cumulative.to(uniform.device)
     # Codes of probability 0 are never hit: the first place that reaches the number is taken.
-    wanted = (1.0 - uniform.double()) * _LARGEST_UNIFORM * cumulative[-1]
-    return torch.searchsorted(cumulative, wanted)
+    inside = _MARGIN + (1.0 - 2 * _MARGIN) * uniform.double()
+    return torch.searchsorted(cumulative, inside * cumulative[-1])

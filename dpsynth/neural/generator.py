@@ -16,8 +16,8 @@ from torch.nn import functional
 
 from dpsynth.neural.blocks import Blocks
 
-_LARGEST_UNIFORM = 1.0 - 2.0**-30
-"""Keeps a draw inside its block whatever the rounding of the cumulative sums."""
+_MARGIN = 2.0**-30
+"""Keeps draws this far from the ends of a block, in probability, whatever the rounding of sums."""
 
 _NEVER = -1e9
 """Logit of a code that is not drawn."""
@@ -45,6 +45,7 @@ class BlockGenerator(nn.Module):
 
     usable: Tensor
     offsets: Tensor
+    sizes: Tensor
     column_of: Tensor
 
     def __init__(
@@ -61,7 +62,8 @@ class BlockGenerator(nn.Module):
         columns = torch.arange(len(blocks.sizes))
         self.register_buffer("usable", torch.from_numpy(usable.copy()))
         self.register_buffer("offsets", blocks.offsets(columns.device))
-        self.register_buffer("column_of", columns.repeat_interleave(torch.tensor(blocks.sizes)))
+        self.register_buffer("sizes", torch.tensor(blocks.sizes))
+        self.register_buffer("column_of", columns.repeat_interleave(self.sizes))
         self.enter = linear(latent, hidden)
         self.middle = linear(hidden, hidden)
         self.leave = linear(hidden, blocks.width)
@@ -110,11 +112,11 @@ class BlockGenerator(nn.Module):
 
         ``uniform`` holds one number in [0, 1) per row and block.
         """
-        # The cumulative sum over all blocks runs from 0 to the number of blocks.
         cumulative = self.probabilities(logits).double().cumsum(1)
-        columns = torch.arange(len(self.offsets), device=logits.device)
-        wanted = columns + (1.0 - uniform.double()) * _LARGEST_UNIFORM
-        return torch.searchsorted(cumulative, wanted) - self.offsets
+        ends = cumulative[:, self.offsets + self.sizes - 1]
+        starts = torch.cat([torch.zeros_like(ends[:, :1]), ends[:, :-1]], dim=1)
+        inside = _MARGIN + (1.0 - 2 * _MARGIN) * uniform.double()
+        return torch.searchsorted(cumulative, starts + inside * (ends - starts)) - self.offsets
 
     def straight_through(
         self, logits: Tensor, generator: torch.Generator, *, temperature: float = 1.0

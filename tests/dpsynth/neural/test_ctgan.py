@@ -1,0 +1,235 @@
+"""DP-CTGAN: conditions, partners, the generator's draws, and what it learns."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import dpsynth as dp
+from dpsynth.errors import UsageError
+from dpsynth.neural.adversary import GeneratorLearner, PairLoss
+from dpsynth.neural.blocks import Blocks
+from dpsynth.neural.conditions import Conditions
+from dpsynth.neural.critic import Critic
+from dpsynth.neural.ctgan import CTGANSettings
+from dpsynth.neural.generator import BlockGenerator, rake
+from dpsynth.noise import NoiseSource
+from tests.conftest import BUDGET, open_ledger, patients_frame, patients_schema
+
+SIZES = (3, 2, 5)
+SETTINGS = CTGANSettings(
+    steps=150, critic_steps=2, hidden=16, critic_hidden=8, sampling_probability=0.3
+)
+
+
+def random_generator(usable: np.ndarray | None = None) -> BlockGenerator:
+    first = torch.Generator().manual_seed(0)
+    made = BlockGenerator(
+        Blocks(SIZES),
+        np.ones(10, dtype=bool) if usable is None else usable,
+        latent=3,
+        hidden=8,
+        generator=first,
+    )
+    with torch.no_grad():
+        for part in made.parameters():
+            part.copy_(torch.randn(part.shape, generator=first))
+    return made
+
+
+def random_critic() -> Critic:
+    bases = [np.linspace(-1, 1, k, dtype=np.float32)[:, None] for k in SIZES]
+    return Critic(bases, 6, generator=torch.Generator().manual_seed(1))
+
+
+def conditions(weights: tuple[float, ...] = (1.0, 1.0, 2.0)) -> Conditions:
+    counts = [np.array([5.0, 0.0, 15.0]), np.array([10.0, 10.0]), np.arange(5.0)]
+    return Conditions(counts, [np.ones(k, dtype=bool) for k in SIZES], weights)
+
+
+def coins(n: int, *shape: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(2)
+    return torch.rand(n, *shape, generator=generator, dtype=torch.float64)
+
+
+# -- conditions ------------------------------------------------------------------------------------
+
+
+def test_conditions_follow_the_counts() -> None:
+    drawn = torch.bincount(conditions().draw(coins(200_000)), minlength=10) / 200_000
+    expected = [1 / 16, 0, 3 / 16, 1 / 8, 1 / 8, 0, 1 / 20, 1 / 10, 3 / 20, 1 / 5]
+    np.testing.assert_allclose(drawn.numpy(), expected, atol=0.004)
+    assert drawn[1] == drawn[5] == 0
+
+
+def test_a_condition_is_read_off_the_row_itself() -> None:
+    rows = torch.tensor([[2, 0, 4]]).repeat(100_000, 1)
+    read = torch.bincount(conditions().read(rows, coins(100_000)), minlength=10) / 100_000
+    np.testing.assert_allclose(read[[2, 3, 9]].numpy(), [0.25, 0.25, 0.5], atol=0.006)
+    assert read.sum() == 1
+
+
+@pytest.mark.parametrize("edge", [0.0, 1.0 - 2.0**-53])
+def test_the_ends_of_the_unit_interval_are_conditions_too(edge: float) -> None:
+    place = conditions().draw(torch.tensor([edge], dtype=torch.float64))
+    assert place.item() in (0, 2, 3, 4, 6, 7, 8, 9)
+
+
+def test_columns_without_a_positive_count_are_drawn_evenly() -> None:
+    law = Conditions([np.zeros(3)], [np.array([True, False, True])], [1.0])
+    drawn = torch.bincount(law.draw(coins(20_000)), minlength=3) / 20_000
+    np.testing.assert_allclose(drawn.numpy(), [0.5, 0, 0.5], atol=0.02)
+
+
+# -- the generator ---------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def test_draws_follow_the_probabilities() -> None:
+    made = random_generator()
+    logits = made.logits(torch.ones(1, 3), torch.tensor([4])).repeat(100_000, 1)
+    codes = made.draw(logits, coins(100_000, 3))
+    shares = Blocks(SIZES).one_hot(codes).mean(0)
+    np.testing.assert_allclose(shares, made.probabilities(logits)[0], atol=0.006)
+
+
+@torch.no_grad()
+def test_a_given_code_is_certain_and_an_unusable_one_never_drawn() -> None:
+    usable = np.ones(10, dtype=bool)
+    usable[[2, 9]] = False
+    made = random_generator(usable)
+    logits = made.logits(torch.randn(5000, 3), torch.full((5000,), 4))
+    codes = made.draw(logits, coins(5000, 3))
+    assert (codes[:, 1] == 1).all()
+    assert (codes[:, 0] != 2).all()
+    assert (codes[:, 2] != 4).all()
+    for edge in (0.0, 1.0 - 2.0**-53):
+        ends = made.draw(logits, torch.full((5000, 3), edge, dtype=torch.float64))
+        assert usable[(ends + made.offsets).numpy()].all()
+
+
+def test_straight_through_rows_are_one_hot_with_a_gradient() -> None:
+    made = random_generator()
+    logits = made.logits(torch.randn(50, 3), torch.full((50,), 4))
+    rows = made.straight_through(logits, torch.Generator().manual_seed(3))
+    assert torch.allclose(rows.detach().sum(1), torch.full((50,), 3.0), atol=1e-5)
+    (rows * torch.arange(10)).sum().backward()
+    assert made.leave.weight.grad.abs().sum() > 0  # type: ignore[union-attr]
+    assert made.leave.bias.grad[[3, 4]].abs().max() == 0  # type: ignore[index]
+
+
+@torch.no_grad()
+def test_raking_meets_the_counts() -> None:
+    made = random_generator()
+    counts = [np.array([5.0, 1.0, 15.0]), np.array([10.0, 11.0]), np.array([4.0, 4, 4, 4, 5])]
+    latent, places = torch.randn(4000, 3), conditions().draw(coins(4000))
+    rake(made, counts, latent, places, rounds=500)
+    shares = made.probabilities(made.logits(latent, places)).mean(0)
+    np.testing.assert_allclose(shares, np.concatenate(counts) / 21, atol=0.02)
+
+
+# -- critic and learner ----------------------------------------------------------------------------
+
+
+def test_the_frozen_critic_scores_blocks_as_the_critic_scores_codes() -> None:
+    critic = random_critic()
+    codes = torch.tensor([[0, 1, 4], [2, 0, 1]])
+    torch.testing.assert_close(critic.frozen()(Blocks(SIZES).one_hot(codes)), critic(codes))
+
+
+def test_partners_share_the_condition_of_their_row() -> None:
+    pairs = PairLoss(
+        random_critic(),
+        random_generator(),
+        conditions((0.0, 0.0, 1.0)),
+        noise=NoiseSource.seeded(1),
+    )
+    rows = torch.stack([torch.arange(500) % k for k in SIZES], dim=1)
+    partners = pairs.partners(rows)
+    assert torch.equal(partners[:, 2], rows[:, 2])
+    assert not torch.equal(partners[:, :2], rows[:, :2])
+
+
+def test_an_update_reads_the_critic_and_changes_the_generator_alone() -> None:
+    critic, generator = random_critic(), random_generator()
+    before = [part.detach().clone() for part in generator.parameters()]
+    learner = GeneratorLearner(
+        generator,
+        critic,
+        conditions(),
+        [np.ones(k) for k in SIZES],
+        rows=50,
+        every=3,
+        steps=9,
+        learning_rate=0.01,
+        marginal_weight=1.0,
+        averaged_share=0.5,
+        seed=1,
+    )
+    fixed = [part.detach().clone() for part in critic.parameters()]
+    learner(1)
+    learner(2)
+    assert all(torch.equal(a, b) for a, b in zip(before, generator.parameters(), strict=True))
+    learner(3)
+    assert not all(torch.equal(a, b) for a, b in zip(before, generator.parameters(), strict=True))
+    learner.finish()
+    assert all(torch.equal(a, b) for a, b in zip(fixed, critic.parameters(), strict=True))
+    assert all(part.grad is None for part in critic.parameters())
+
+
+# -- the method ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def model() -> dp.DPCTGAN:
+    schema = patients_schema()
+    frame = patients_frame(4000)
+    frame["ward"] = np.where(frame["sex"] == "F", "a", "c")
+    budget = dp.Budget(epsilon=50.0, delta=1e-5)
+    return dp.DPCTGAN(schema, settings=SETTINGS).fit(
+        frame, budget=budget, ledger=open_ledger(schema, budget), dataset="patients", rows=4000
+    )
+
+
+def test_dependence_is_learned(model: dp.DPCTGAN) -> None:
+    rows = model.sample(4000, seed=1)
+    assert (rows["ward"] == np.where(rows["sex"] == "F", "a", "c")).mean() > 0.9
+
+
+def test_all_rows_have_what_is_given(model: dp.DPCTGAN) -> None:
+    rows = model.sample(500, seed=1, given={"sex": "F"})
+    assert (rows["sex"] == "F").all()
+    assert (rows["ward"] == "a").mean() > 0.9
+    assert rows["age"].nunique() > 10
+    assert model.sample(50, seed=1, given={"died": True})["died"].all()
+
+
+@pytest.mark.parametrize(
+    "given", [{"sex": "X"}, {"nobody": "F"}, {"age": 40}, {"sex": "F", "ward": "a"}]
+)
+def test_what_cannot_be_given_is_refused(model: dp.DPCTGAN, given: dict) -> None:
+    with pytest.raises(UsageError):
+        model.sample(5, given=given)
+
+
+def test_a_public_number_of_rows_is_generated_whatever_is_sampled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[int] = []
+    real = BlockGenerator.straight_through
+    monkeypatch.setattr(
+        BlockGenerator,
+        "straight_through",
+        lambda self, logits, rng: (seen.append(len(logits)), real(self, logits, rng))[1],
+    )
+    settings = CTGANSettings(steps=6, critic_steps=2, hidden=4, critic_hidden=4, generator_rows=70)
+    for rows in (1, 30, 400):
+        schema = patients_schema()
+        dp.DPCTGAN(schema, settings=settings).fit(
+            patients_frame(400).iloc[:rows],
+            budget=BUDGET,
+            ledger=open_ledger(schema),
+            dataset="patients",
+        )
+    assert seen == [70] * 9
