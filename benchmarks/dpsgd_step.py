@@ -1,35 +1,93 @@
 """What a DP-SGD step costs beside the same non-private step: ``python -m benchmarks.dpsgd_step``.
 
-Both kinds of step alternate in one process on the VAE's own network, so that the ratio does not
-depend on what else the machine is doing. Data are random codes: nothing private is involved.
+Both kinds of step alternate in one process on the methods' own networks and on a plain perceptron,
+so that the ratio does not depend on what else the machine is doing. Data are random codes: nothing
+private is involved.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
-from dpsynth.neural.blocks import Blocks
+from dpsynth.neural.autoregressive_network import AutoregressiveNetwork
+from dpsynth.neural.blocks import BlockOutputs, Blocks
 from dpsynth.neural.clipping import UnitClipper
-from dpsynth.neural.dpsgd import best_device, noisy_sum
-from dpsynth.neural.vae import VAENetwork, VAESettings
+from dpsynth.neural.dpsgd import best_device, few_threads, noisy_sum
+from dpsynth.neural.ordinal import WIDTH
+from dpsynth.neural.vae import Decoder, Encoder, VAENetwork, VAESettings
 from dpsynth.noise import NoiseSource
 
-ADULT_BLOCKS = (33, 10, 33, 17, 17, 8, 16, 7, 6, 3, 33, 33, 33, 43, 4)
-"""Block sizes of UCI Adult under the default codec."""
+ADULT_BLOCKS = (21, 10, 21, 17, 17, 8, 16, 7, 6, 3, 21, 21, 21, 43, 4)
+"""Block sizes of UCI Adult at 20 codes per number."""
+
+ADULT_ORDERED = (0, 2, 4, 10, 11, 12)
+
+NETWORKS = ("dp-autoregressive", "dp-vae", "perceptron")
+
+RowLoss = Callable[[Tensor], Tensor]
 
 
-def measure(*, batch: int, rounds: int, rows_per_unit: int = 1) -> dict[str, float]:
+class Perceptron(nn.Module):
+    """Dense layers 256 and 256 over one-hot rows that learn to return them."""
+
+    def __init__(self, blocks: Blocks, generator: torch.Generator) -> None:
+        super().__init__()
+        self.blocks = blocks
+        sizes = (blocks.width, 256, 256, blocks.width)
+        layers = [nn.Linear(a, b) for a, b in itertools.pairwise(sizes)]
+        for layer in layers:
+            nn.init.xavier_uniform_(layer.weight, generator=generator)
+        self.stack = nn.Sequential(layers[0], nn.ReLU(), layers[1], nn.ReLU(), layers[2])
+
+    def row_loss(self, codes: Tensor) -> Tensor:
+        """Return the logistic loss of every row, shape (n_rows,)."""
+        rows = self.blocks.one_hot(codes)
+        loss = functional.binary_cross_entropy_with_logits(self.stack(rows), rows, reduction="none")
+        return loss.sum(1)
+
+
+def make(network: str, generator: torch.Generator, noise: NoiseSource) -> tuple[nn.Module, RowLoss]:
+    """Return a network and the loss of its rows."""
+    widths = [WIDTH if column in ADULT_ORDERED else 0 for column in range(len(ADULT_BLOCKS))]
+    draw = np.random.default_rng(0)
+    bases = [
+        draw.uniform(-1, 1, shape).astype(np.float32)
+        for shape in zip(ADULT_BLOCKS, widths, strict=True)
+    ]
+    if network == "dp-autoregressive":
+        made = AutoregressiveNetwork(bases, [1.0] * len(bases), 64, generator=generator)
+    elif network == "dp-vae":
+        settings = VAESettings()
+        made = VAENetwork(
+            Encoder(bases, settings, generator=generator),
+            Decoder(BlockOutputs(bases), settings, generator=generator),
+            kl_weight=settings.kl_weight,
+            noise=noise,
+        )
+    else:
+        made = Perceptron(Blocks(ADULT_BLOCKS), generator)
+    return made.to(best_device()), made.row_loss
+
+
+def measure(
+    network: str, *, batch: int, rounds: int, rows_per_unit: int = 1
+) -> dict[str, float | str]:
     """Return median milliseconds of both steps and their ratio.
 
     Parameters
     ----------
+    network : str
+        One of :data:`NETWORKS`.
     batch : int
         Units in a step.
     rounds : int
@@ -37,34 +95,33 @@ def measure(*, batch: int, rounds: int, rows_per_unit: int = 1) -> dict[str, flo
     rows_per_unit : int
         Rows of every unit.
     """
-    device = best_device()
     generator = torch.Generator().manual_seed(0)
     noise = NoiseSource.from_entropy()
-    network = VAENetwork(Blocks(ADULT_BLOCKS), VAESettings(), generator=generator, noise=noise).to(
-        device
-    )
+    module, row_loss = make(network, generator, noise)
     rows = [
         torch.randint(0, k, (batch * rows_per_unit,), generator=generator) for k in ADULT_BLOCKS
     ]
-    codes = torch.stack(rows, dim=1).to(device)
-    optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
+    codes = torch.stack(rows, dim=1).to(best_device())
+    optimizer = torch.optim.Adam(module.parameters(), lr=1e-4)
 
     def plain() -> None:
         optimizer.zero_grad()
-        network.row_loss(codes).mean().backward()
+        row_loss(codes).mean().backward()
         optimizer.step()
 
     def private() -> None:
-        with UnitClipper(network) as clipper:
-            loss = network.row_loss(codes)
+        with UnitClipper(module) as clipper:
+            loss = row_loss(codes)
             sums = clipper.clipped_sum(loss, rows_per_unit=rows_per_unit, clip_norm=1.0)
             noised = noisy_sum(sums, sigma=1.0, clip_norm=1.0, noise=noise)
             for parameter, gradient in zip(clipper.parameters, noised, strict=True):
                 parameter.grad = (gradient / batch).to(parameter.dtype)
         optimizer.step()
 
-    times = _alternate([plain, private], rounds, codes)
+    with few_threads(module):
+        times = _alternate([plain, private], rounds, codes)
     return {
+        "network": network,
         "batch": batch,
         "rows_per_unit": rows_per_unit,
         "plain_ms": 1e3 * statistics.median(times[0]),
@@ -89,15 +146,20 @@ def _alternate(steps: list[Callable[[], None]], rounds: int, codes: Tensor) -> l
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print one JSON line per batch size."""
+    """Print one JSON line per network and batch size."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--batch", type=int, nargs="+", default=[512, 1024, 2048])
+    parser.add_argument("--network", choices=NETWORKS, nargs="+", default=NETWORKS)
     parser.add_argument("--rounds", type=int, default=60)
     parser.add_argument("--rows-per-unit", type=int, default=1)
     chosen = parser.parse_args(arguments)
-    for batch in chosen.batch:
-        result = measure(batch=batch, rounds=chosen.rounds, rows_per_unit=chosen.rows_per_unit)
-        print(json.dumps({k: round(v, 3) for k, v in result.items()}))
+    for network, batch in itertools.product(chosen.network, chosen.batch):
+        result = measure(
+            network, batch=batch, rounds=chosen.rounds, rows_per_unit=chosen.rows_per_unit
+        )
+        print(
+            json.dumps({k: round(v, 3) if isinstance(v, float) else v for k, v in result.items()})
+        )
 
 
 if __name__ == "__main__":

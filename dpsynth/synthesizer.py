@@ -49,7 +49,8 @@ class Synthesizer(ABC):
     schema : Schema
         Public facts about the table.
     codec : CodecSettings, optional
-        Public sizes of the codec.
+        Public sizes of the codec; by default the method chooses them from the budget, the declared
+        size and the schema when it makes a plan.
 
     Attributes
     ----------
@@ -79,19 +80,20 @@ class Synthesizer(ABC):
                 "the schema has no column to model.", fix="declare one that is no key."
             )
         self.schema = schema
-        self.codec_settings = codec or self._default_codec()
+        self.codec_settings = codec
         self.plan_: Plan
         self.privacy_: dict[str, Any]
         self._codec: Codec
 
     # -- what a method fills in --------------------------------------------------------------
 
-    def _default_codec(self) -> CodecSettings:
+    def _default_codec(self, budget: Budget, units: int) -> CodecSettings:
+        del budget, units
         return CodecSettings()
 
     @abstractmethod
     def _plan_charges(
-        self, budget: Budget, units: int
+        self, budget: Budget, units: int, codec: CodecSettings
     ) -> tuple[tuple[PlannedCharge, ...], dict[str, Any]]:
         """Return calibrated charges and public hyper-parameters."""
 
@@ -138,7 +140,8 @@ class Synthesizer(ABC):
         Plan
         """
         units = self._units(rows)
-        charges, parameters = self._plan_charges(budget, units)
+        codec = self.codec_settings or self._default_codec(budget, units)
+        charges, parameters = self._plan_charges(budget, units, codec)
         return Plan(
             method=self.method,
             unit=self.schema.unit,
@@ -147,7 +150,7 @@ class Synthesizer(ABC):
             parameters={
                 **parameters,
                 "expected_units": units,
-                "codec": self.codec_settings.state(),
+                "codec": codec.state(),
             },
             schema_sha256=self.schema.digest(),
         )
@@ -236,6 +239,7 @@ class Synthesizer(ABC):
         progress: Progress | None,
         lease: Lease | None = None,
     ) -> tuple[PlannedCharge, ...]:
+        self.codec_settings = CodecSettings(**self.plan_.parameters["codec"])
         self._codec, bought = Codec.fit(
             table, plan=self.plan_, settings=self.codec_settings, noise=noise
         )
@@ -339,25 +343,30 @@ class Synthesizer(ABC):
             raise UsageError(f"rows must be at least 1, got {declared}.")
         return max(1, round(declared / self.schema.unit.max_rows))
 
-    def _codec_charges(self, budget: Budget, *, share: float) -> tuple[PlannedCharge, ...]:
+    def _codec_charges(
+        self, budget: Budget, codec: CodecSettings, *, share: float
+    ) -> tuple[PlannedCharge, ...]:
         """Return the codec's charges at ``share`` of the budget, in units of μ² of a Gaussian."""
         multiplier = calibrate(
             lambda scale: [Gaussian(relation=self.schema.unit.relation, noise_multiplier=scale)],
             budget,
         )
-        return self._codec_at(budget, sigma=self._histogram_sigma(multiplier / math.sqrt(share)))
+        sigma = self._histogram_sigma(multiplier / math.sqrt(share), codec)
+        return self._codec_at(budget, codec, sigma=sigma)
 
-    def _codec_at(self, budget: Budget, *, sigma: float) -> tuple[PlannedCharge, ...]:
+    def _codec_at(
+        self, budget: Budget, codec: CodecSettings, *, sigma: float
+    ) -> tuple[PlannedCharge, ...]:
         return codec_charges(
             self.schema,
-            self.codec_settings,
+            codec,
             sigma=sigma,
             failure_delta=_FAILURE_SHARE * budget.delta,
         )
 
-    def _histogram_sigma(self, multiplier: float) -> float:
+    def _histogram_sigma(self, multiplier: float, codec: CodecSettings) -> float:
         """Return the noise per cell at which all counts together are one Gaussian query."""
-        unit_charges = self._codec_at(Budget(epsilon=1.0, delta=1e-6), sigma=1.0)
+        unit_charges = self._codec_at(Budget(epsilon=1.0, delta=1e-6), codec, sigma=1.0)
         moved = sum(
             getattr(c.mechanism, "count", 1) * getattr(c.mechanism, "sensitivity", 1) ** 2
             for c in unit_charges

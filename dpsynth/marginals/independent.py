@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dpsynth.calibration import calibrate
+from dpsynth.codec import CodecSettings
 from dpsynth.noise import NoiseSource
 from dpsynth.privacy import Budget, PlannedCharge
 from dpsynth.synthesizer import Lease, Progress, Synthesizer
@@ -33,12 +34,12 @@ class Independent(Synthesizer):
     method: ClassVar[str] = "independent"
 
     def _plan_charges(
-        self, budget: Budget, units: int
+        self, budget: Budget, units: int, codec: CodecSettings
     ) -> tuple[tuple[PlannedCharge, ...], dict[str, Any]]:
         del units  # the noise does not depend on the size of the table
 
         def at(scale: float) -> tuple[PlannedCharge, ...]:
-            return self._codec_at(budget, sigma=self._histogram_sigma(scale))
+            return self._codec_at(budget, codec, sigma=self._histogram_sigma(scale, codec))
 
         scale = calibrate(lambda s: [charge.mechanism for charge in at(s)], budget)
         return at(scale), {}

@@ -6,14 +6,13 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from dpsynth.neural.chained import ChainedGenerator
 from dpsynth.neural.conditions import Conditions
 from dpsynth.neural.critic import Critic
-from dpsynth.neural.generator import BlockGenerator
 from dpsynth.noise import NoiseSource
 
 _FLOOR = 1e-4
@@ -27,7 +26,7 @@ class PairLoss:
     ----------
     critic : Critic
         Learns to score rows above their partners.
-    generator : BlockGenerator
+    generator : ChainedGenerator
         Makes the partners; it does not learn here.
     conditions : Conditions
         Says which column of a row is given to its partner.
@@ -48,7 +47,7 @@ class PairLoss:
     def __init__(
         self,
         critic: Critic,
-        generator: BlockGenerator,
+        generator: ChainedGenerator,
         conditions: Conditions,
         *,
         noise: NoiseSource,
@@ -70,8 +69,7 @@ class PairLoss:
         uniform = rng.random((rows, 1 + codes.shape[1]))
         coins = torch.from_numpy(uniform).to(codes.device)
         places = self.conditions.read(codes, coins[:, 0])
-        logits = self.generator.logits(torch.from_numpy(latent).to(codes.device), places)
-        return self.generator.draw(logits, coins[:, 1:])
+        return self.generator.rows(torch.from_numpy(latent).to(codes.device), places, coins[:, 1:])
 
 
 class GeneratorLearner:
@@ -79,14 +77,14 @@ class GeneratorLearner:
 
     Parameters
     ----------
-    generator : BlockGenerator
+    generator : ChainedGenerator
         Learns, in place.
     critic : Critic
         Its noised weights are read between steps.
     conditions : Conditions
         Law of the conditions, from bought counts.
-    counts : sequence of ndarray of float64
-        Noisy one-way counts, which the generator is held to.
+    shares : sequence of Tensor
+        Noisy one-way shares, which the generator is held to.
     rows : int
         Generated rows per update.
     every : int
@@ -109,10 +107,10 @@ class GeneratorLearner:
 
     def __init__(
         self,
-        generator: BlockGenerator,
+        generator: ChainedGenerator,
         critic: Critic,
         conditions: Conditions,
-        counts: Sequence[npt.NDArray[np.float64]],
+        shares: Sequence[Tensor],
         *,
         rows: int,
         every: int,
@@ -124,8 +122,7 @@ class GeneratorLearner:
     ) -> None:
         self.generator, self.critic, self.conditions = generator, critic, conditions
         device = generator.offsets.device
-        shares = np.concatenate([part / max(part.sum(), 1e-9) for part in counts])
-        self._shares = torch.from_numpy(shares).float().to(device)
+        self._shares = torch.cat(list(shares)).to(device)
         self.rows, self._every, self._steps = rows, every, steps
         self._learning_rate, self._marginal_weight = learning_rate, marginal_weight
         self._averaged_from = steps - math.floor(averaged_share * steps)
@@ -154,9 +151,8 @@ class GeneratorLearner:
         generator, device = self.generator, self._shares.device
         latent = torch.randn(self.rows, generator.latent, generator=self._rng, device=device)
         coins = torch.rand(self.rows, generator=self._rng, device=device)
-        logits = generator.logits(latent, self.conditions.draw(coins))
-        rows = generator.straight_through(logits, self._rng)
-        made = generator.probabilities(logits).mean(0)
+        rows, probabilities = generator.soft_rows(latent, self.conditions.draw(coins), self._rng)
+        made = probabilities.mean(0)
         ratio = torch.log(self._shares + _FLOOR) - torch.log(made + _FLOOR)
         divergence = (self._shares * ratio).sum()
         return self._marginal_weight * divergence - self.critic.frozen()(rows).mean()

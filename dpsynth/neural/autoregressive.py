@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from functools import partial
-from typing import Any, ClassVar, Self
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,21 +13,20 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from dpsynth.calibration import calibrate
 from dpsynth.codec import CodecSettings
 from dpsynth.columns import NumericCodes
 from dpsynth.errors import UsageError
 from dpsynth.neural.autoregressive_network import AutoregressiveNetwork, Draw
-from dpsynth.neural.dpsgd import TrainingSettings, UnitRows, best_device, train
+from dpsynth.neural.base import DPSGDSettings, DPSGDSynthesizer, initial_generator
+from dpsynth.neural.dpsgd import best_device
 from dpsynth.neural.ordinal import ordinal_basis
 from dpsynth.noise import NoiseSource
-from dpsynth.privacy import Budget, Plan, PlannedCharge, PoissonSampledGaussian
+from dpsynth.privacy import Budget, PlannedCharge
 from dpsynth.schema import Schema, canonical_level
-from dpsynth.synthesizer import Lease, Progress, Synthesizer
+from dpsynth.synthesizer import Lease, Progress
 
-TRAINING = "DP-SGD"
+T = TypeVar("T")
 
-_CODEC_SHARE = 0.12
 _NUMERIC_CODES = 20
 _RAKING_ROUNDS = 12
 _RAKING_ROWS = 16384
@@ -37,40 +35,30 @@ _OVERSAMPLING = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AutoregressiveSettings:
+class AutoregressiveSettings(DPSGDSettings):
     """Public hyper-parameters of :class:`DPAutoregressive`.
 
     Parameters
     ----------
-    hidden : int
-        Width of the hidden layer; 0 for linear connections alone.
+    codec_share : float
+        Share of the budget, in 1/σ², that buys the one-way counts.
     sampling_probability : float
         Chance of a unit to be in a step.
     steps : int
         DP-SGD steps.
     learning_rate : float
         Step size of Adam at the start.
+    hidden : int
+        Width of the hidden layer; 0 for linear connections alone.
     target_weight : float
         Weight of a declared target's likelihood; the other columns have 1.
     """
 
     hidden: int = 64
-    sampling_probability: float = 0.05
-    steps: int = 1500
-    learning_rate: float = 0.01
     target_weight: float = 1.5
 
-    def training(self, units: int) -> TrainingSettings:
-        """Return the settings of the DP-SGD loop."""
-        return TrainingSettings(
-            sampling_probability=self.sampling_probability,
-            steps=self.steps,
-            expected_units=float(units),
-            learning_rate=self.learning_rate,
-        )
 
-
-class DPAutoregressive(Synthesizer):
+class DPAutoregressive(DPSGDSynthesizer[AutoregressiveSettings]):
     """Masked autoregressive network trained with DP-SGD.
 
     Every column is a block of codes with a softmax; its logits follow from the columns before it,
@@ -84,7 +72,7 @@ class DPAutoregressive(Synthesizer):
     codec : CodecSettings, optional
         Public sizes of the codec.
     settings : AutoregressiveSettings, optional
-        Hyper-parameters.
+        Hyper-parameters; chosen from public quantities by default.
 
     Privacy
     -------
@@ -100,6 +88,9 @@ class DPAutoregressive(Synthesizer):
 
     method: ClassVar[str] = "dp-autoregressive"
 
+    settings_type = AutoregressiveSettings
+    _network: AutoregressiveNetwork
+
     def __init__(
         self,
         schema: Schema,
@@ -107,29 +98,14 @@ class DPAutoregressive(Synthesizer):
         codec: CodecSettings | None = None,
         settings: AutoregressiveSettings | None = None,
     ) -> None:
-        super().__init__(schema, codec=codec)
-        self.settings = settings or AutoregressiveSettings()
-        self._network: AutoregressiveNetwork
+        super().__init__(schema, codec=codec, settings=settings)
         # A declared target comes last, so that all other columns tell of it directly.
         roles = [column.role == "target" for column in schema.modelled]
         self._order = sorted(range(len(roles)), key=lambda index: roles[index])
 
-    def _default_codec(self) -> CodecSettings:
+    def _default_codec(self, budget: Budget, units: int) -> CodecSettings:
+        del budget, units
         return CodecSettings(numeric_codes=_NUMERIC_CODES)
-
-    def _plan_charges(
-        self, budget: Budget, units: int
-    ) -> tuple[tuple[PlannedCharge, ...], dict[str, Any]]:
-        bought = self._codec_charges(budget, share=_CODEC_SHARE)
-        training = self.settings.training(units)
-
-        def at(scale: float) -> PoissonSampledGaussian:
-            return training.event(noise_multiplier=scale, unit=self.schema.unit)
-
-        fixed = [charge.mechanism for charge in bought]
-        scale = calibrate(lambda s: [*fixed, at(s)], budget)
-        charges = (*bought, PlannedCharge(step=TRAINING, mechanism=at(scale)))
-        return charges, {"settings": asdict(self.settings)}
 
     def _fit_codes(
         self,
@@ -140,83 +116,68 @@ class DPAutoregressive(Synthesizer):
         progress: Progress | None,
         lease: Lease | None,
     ) -> tuple[PlannedCharge, ...]:
-        device = best_device()
-        network = self._make_network(torch.Generator().manual_seed(noise.public_seed()))
+        network = self._make_network(initial_generator(noise))
         self._start_biases(network)
-        network = network.to(device)
-        mechanism = self.plan_.mechanism(TRAINING)
-        assert isinstance(mechanism, PoissonSampledGaussian)
-        ran = train(
+        network = network.to(best_device())
+        ran = self._train(
             network,
             network.row_loss,
-            UnitRows.arrange(
-                codes[:, self._order],
-                unit_index,
-                max_rows=self.schema.unit.max_rows,
-                device=device,
-            ),
-            settings=self.settings.training(int(self.plan_.parameters["expected_units"])),
-            mechanism=mechanism,
+            codes[:, self._order],
+            unit_index,
             noise=noise,
             progress=progress,
-            lease=None if lease is None else partial(lease, TRAINING),
+            lease=lease,
         )
         self._network = network.cpu()
         self._rake(noise.generator)
-        return (PlannedCharge(step=TRAINING, mechanism=ran),)
+        return ran
 
     def _make_network(self, generator: torch.Generator) -> AutoregressiveNetwork:
         codes = list(self._codec.codes.values())
         bases = ordinal_basis(self.schema.modelled, codes)
+        chosen = self._chosen
         weights = [
-            self.settings.target_weight if column.role == "target" else 1.0
+            chosen.target_weight if column.role == "target" else 1.0
             for column in self.schema.modelled
         ]
         return AutoregressiveNetwork(
-            [bases[index] for index in self._order],
-            [weights[index] for index in self._order],
-            self.settings.hidden,
-            generator=generator,
+            self._ordered(bases), self._ordered(weights), chosen.hidden, generator=generator
         )
+
+    def _ordered(self, parts: Sequence[T]) -> list[T]:
+        """Return what belongs to columns in the order in which they are drawn."""
+        return [parts[index] for index in self._order]
 
     @torch.no_grad()
     def _start_biases(self, network: AutoregressiveNetwork) -> None:
-        counts = list(self._codec.counts.values())
         assert network.direct.bias is not None
-        for (start, _), index in zip(network.spans, self._order, strict=True):
-            start_logits = torch.from_numpy(np.log(counts[index] + 1.0)).float()
-            network.direct.bias[start : start + len(start_logits)] = (
-                start_logits - start_logits.max()
-            )
+        for (start, _), logits in zip(
+            network.spans, self._ordered(self._start_logits()), strict=True
+        ):
+            network.direct.bias[start : start + len(logits)] = logits
 
     @torch.no_grad()
     def _rake(self, rng: np.random.Generator) -> None:
         """Shift the biases, column after column, until shares are those that were bought."""
-        counts = list(self._codec.counts.values())
+        wanted = self._ordered(self._wanted_shares())
+        usable = self._ordered(self._usable())
         bias = self._network.direct.bias
         assert bias is not None
-        floor = 1.0 / (10.0 * max(self._codec.rows, 1.0))
 
         def adjust(column: int, logits: Tensor) -> Tensor:
-            wanted = torch.from_numpy(counts[self._order[column]]).float()
-            wanted = wanted / wanted.sum().clamp(min=1e-9) + floor
-            logits = logits.masked_fill(~draw.usable[column], -1e9)
+            logits = logits.masked_fill(~usable[column], -1e9)
             shift = torch.zeros(logits.shape[1])
             for _ in range(_RAKING_ROUNDS):
-                shares = (logits + shift).softmax(1).mean(0) + floor
-                shift += torch.log(wanted / shares)
+                shares = (logits + shift).softmax(1).mean(0) + self._share_floor
+                shift += torch.log(wanted[column] / shares)
             start, _ = self._network.spans[column]
             bias[start : start + len(shift)] += shift
             return draw(column, logits + shift)
 
         generator = torch.Generator()
         generator.manual_seed(int(rng.integers(2**63)))
-        draw = Draw(generator, self._usable(), {}, 1.0, _RAKING_ROWS)
+        draw = Draw(generator, usable, {}, 1.0, _RAKING_ROWS)
         self._network.sample(_RAKING_ROWS, adjust)
-
-    def _usable(self) -> list[Tensor]:
-        usable = [torch.from_numpy(codes.usable) for codes in self._codec.codes.values()]
-        return [usable[index] for index in self._order]
 
     def sample(
         self,
@@ -300,7 +261,7 @@ class DPAutoregressive(Synthesizer):
     ) -> npt.NDArray[np.int32]:
         generator = torch.Generator()
         generator.manual_seed(int(rng.integers(2**63)))
-        usable = self._usable()
+        usable = self._ordered(self._usable())
         # What is given first needs no weighing.
         exact = sorted(given) == list(range(len(given)))
         parts = []
@@ -315,27 +276,6 @@ class DPAutoregressive(Synthesizer):
             parts.append(drawn)
         codes = torch.cat(parts).numpy().astype(np.int32)
         return codes[:, np.argsort(self._order)]
-
-    def _arrays(self) -> dict[str, npt.NDArray[np.float32]]:
-        return {
-            name: np.ascontiguousarray(part.detach().numpy())
-            for name, part in self._network.named_parameters()
-        }
-
-    def _restore(self, arrays: Mapping[str, npt.NDArray[np.float32]]) -> None:
-        self._network = self._make_network(torch.Generator())
-        with torch.no_grad():
-            for name, part in self._network.named_parameters():
-                part.copy_(torch.from_numpy(arrays[name].copy()))
-
-    @classmethod
-    def _rebuild(cls, schema: Schema, plan: Plan) -> Self:
-        parameters = plan.parameters
-        return cls(
-            schema,
-            codec=CodecSettings(**parameters["codec"]),
-            settings=AutoregressiveSettings(**parameters["settings"]),
-        )
 
 
 def _number(value: object, column: str) -> float:

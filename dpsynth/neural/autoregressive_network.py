@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from dpsynth.neural.blocks import BlockOutputs
 from dpsynth.neural.layers import CodeLinear, MaskedLinear
 
 
@@ -37,13 +37,8 @@ class AutoregressiveNetwork(nn.Module):
         generator: torch.Generator,
     ) -> None:
         super().__init__()
-        self.sizes = [len(part) for part in bases]
-        self.weights = list(weights)
-        widths = [sum(part.shape) for part in bases]  # free logits, then slopes along the basis
-        ends = np.cumsum(widths)
-        self.spans = list(zip((ends - widths).tolist(), ends.tolist(), strict=True))
-        for index, part in enumerate(bases):
-            self.register_buffer(f"basis_{index}", torch.from_numpy(part.T.copy()))
+        self.outputs = BlockOutputs(bases, weights)
+        self.spans, widths = self.outputs.spans, self.outputs.widths
         columns = np.arange(len(bases))
         out_groups = np.repeat(columns, widths)
         # A hidden unit of degree k sees the columns up to k and is seen by those after k.
@@ -57,25 +52,10 @@ class AutoregressiveNetwork(nn.Module):
         with torch.no_grad():
             self.enter.table.uniform_(-bound, bound, generator=generator)
 
-    def basis(self, column: int) -> Tensor:
-        """Return the basis of a column, shape (width, block size)."""
-        return self.get_buffer(f"basis_{column}")
-
-    def logits(self, outputs: Tensor, column: int) -> Tensor:
-        """Return the logits of a column, shape (n_rows, block size), from its span of outputs."""
-        size, basis = self.sizes[column], self.basis(column)
-        free = outputs[:, :size]
-        return free + outputs[:, size:] @ basis if len(basis) else free
-
     def row_loss(self, codes: Tensor) -> Tensor:
         """Return the weighted negative log-likelihood of every row, shape (n_rows,), in nats."""
         outputs = self.direct(codes) + self.leave(torch.relu(self.enter(codes)))
-        total = torch.zeros(len(codes), device=outputs.device)
-        for column, (start, end) in enumerate(self.spans):
-            logits = self.logits(outputs[:, start:end], column)
-            loss = functional.cross_entropy(logits, codes[:, column], reduction="none")
-            total = total + self.weights[column] * loss
-        return total
+        return self.outputs.negative_log_likelihood(outputs, codes)
 
     @torch.no_grad()
     def sample(self, n: int, draw: Callable[[int, Tensor], Tensor]) -> Tensor:
@@ -85,10 +65,10 @@ class AutoregressiveNetwork(nn.Module):
         enter, direct, leave = (
             layer.effective() for layer in (self.enter, self.direct, self.leave)
         )
-        drawn = torch.zeros(n, len(self.sizes), dtype=torch.int64)
+        drawn = torch.zeros(n, len(self.spans), dtype=torch.int64)
         for column, (start, end) in enumerate(self.spans):
             leaving = torch.relu(hidden) @ leave[start:end].T
-            logits = self.logits(outputs[:, start:end] + leaving, column)
+            logits = self.outputs.logits(outputs[:, start:end] + leaving, column)
             codes = draw(column, logits)
             drawn[:, column] = codes
             place = codes + self.enter.offsets[column]

@@ -3,57 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from functools import partial
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
 
-from dpsynth.calibration import calibrate
 from dpsynth.codec import CodecSettings
 from dpsynth.columns import DiscreteCodes
 from dpsynth.errors import UsageError
 from dpsynth.neural.adversary import GeneratorLearner, PairLoss
+from dpsynth.neural.base import DPSGDSettings, DPSGDSynthesizer, initial_generator
 from dpsynth.neural.blocks import Blocks
+from dpsynth.neural.chained import ChainedGenerator
 from dpsynth.neural.conditions import Conditions
 from dpsynth.neural.critic import Critic
-from dpsynth.neural.dpsgd import TrainingSettings, UnitRows, best_device, train
-from dpsynth.neural.generator import BlockGenerator, rake
+from dpsynth.neural.dpsgd import TrainingSettings, best_device
 from dpsynth.neural.ordinal import ordinal_basis
 from dpsynth.noise import NoiseSource
-from dpsynth.privacy import Budget, Plan, PlannedCharge, PoissonSampledGaussian
-from dpsynth.schema import Schema, canonical_level
-from dpsynth.synthesizer import Lease, Progress, Synthesizer
+from dpsynth.privacy import Budget, PlannedCharge
+from dpsynth.schema import canonical_level
+from dpsynth.synthesizer import Lease, Progress
 
-TRAINING = "DP-SGD"
-
-_CODEC_SHARE = 0.12
 _NUMERIC_CODES = 20
 _RAKING_ROWS = 16384
 _SAMPLE_ROWS = 16384
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CTGANSettings:
+class CTGANSettings(DPSGDSettings):
     """Public hyper-parameters of :class:`DPCTGAN`.
 
     Parameters
     ----------
-    hidden : int
-        Width of the hidden layers of the generator.
-    critic_hidden : int
-        Width of the hidden layers of the critic.
-    latent : int
-        Dimensions of the latent normal.
+    codec_share : float
+        Share of the budget, in 1/σ², that buys the one-way counts.
     sampling_probability : float
         Chance of a unit to be in a step.
     steps : int
         DP-SGD steps of the critic.
     learning_rate : float
         Step size of the critic's Adam at the start.
+    hidden : int
+        Width of the hidden layers of the generator.
+    latent : int
+        Dimensions of the latent normal.
+    critic_hidden : int
+        Hidden units of the critic.
     generator_rate : float
         Step size of the generator's Adam at the start.
     generator_rows : int
@@ -69,12 +67,9 @@ class CTGANSettings:
     """
 
     hidden: int = 128
-    critic_hidden: int = 128
     latent: int = 16
-    sampling_probability: float = 0.05
-    steps: int = 1500
-    learning_rate: float = 0.01
-    generator_rate: float = 0.005
+    critic_hidden: int = 128
+    generator_rate: float = 0.01
     generator_rows: int = 1000
     critic_steps: int = 5
     marginal_weight: float = 1.0
@@ -92,7 +87,7 @@ class CTGANSettings:
         )
 
 
-class DPCTGAN(Synthesizer):
+class DPCTGAN(DPSGDSynthesizer[CTGANSettings]):
     """Conditional generator that follows a critic trained with DP-SGD.
 
     The generator makes a row around one given code of one column. The critic compares real rows,
@@ -122,34 +117,12 @@ class DPCTGAN(Synthesizer):
     """
 
     method: ClassVar[str] = "dp-ctgan"
+    settings_type = CTGANSettings
+    _network: ChainedGenerator
 
-    def __init__(
-        self,
-        schema: Schema,
-        *,
-        codec: CodecSettings | None = None,
-        settings: CTGANSettings | None = None,
-    ) -> None:
-        super().__init__(schema, codec=codec)
-        self.settings = settings or CTGANSettings()
-        self._generator: BlockGenerator
-
-    def _default_codec(self) -> CodecSettings:
+    def _default_codec(self, budget: Budget, units: int) -> CodecSettings:
+        del budget, units
         return CodecSettings(numeric_codes=_NUMERIC_CODES)
-
-    def _plan_charges(
-        self, budget: Budget, units: int
-    ) -> tuple[tuple[PlannedCharge, ...], dict[str, Any]]:
-        bought = self._codec_charges(budget, share=_CODEC_SHARE)
-        training = self.settings.training(units)
-
-        def at(scale: float) -> PoissonSampledGaussian:
-            return training.event(noise_multiplier=scale, unit=self.schema.unit)
-
-        fixed = [charge.mechanism for charge in bought]
-        scale = calibrate(lambda s: [*fixed, at(s)], budget)
-        charges = (*bought, PlannedCharge(step=TRAINING, mechanism=at(scale)))
-        return charges, {"settings": asdict(self.settings)}
 
     def _fit_codes(
         self,
@@ -160,74 +133,88 @@ class DPCTGAN(Synthesizer):
         progress: Progress | None,
         lease: Lease | None,
     ) -> tuple[PlannedCharge, ...]:
-        device = best_device()
-        first = torch.Generator().manual_seed(noise.public_seed())
-        self._generator = self._make_generator(first)
-        self._generator.start_from_counts(list(self._codec.counts.values()))
+        device, first = best_device(), initial_generator(noise)
+        self._network = self._make_network(first)
+        self._start_biases()
         self._rake(first)
-        self._generator.to(device)
-        bases = ordinal_basis(self.schema.modelled, list(self._codec.codes.values()))
-        critic = Critic(bases, self.settings.critic_hidden, generator=first).to(device)
-        mechanism = self.plan_.mechanism(TRAINING)
-        assert isinstance(mechanism, PoissonSampledGaussian)
-        learner = self._learner(critic, steps=mechanism.steps, seed=noise.public_seed())
-        ran = train(
+        self._network.to(device)
+        critic = self._make_critic(first).to(device)
+        learner = self._learner(critic, seed=noise.public_seed())
+        ran = self._train(
             critic,
             self._pairs(critic, noise=noise),
-            UnitRows.arrange(codes, unit_index, max_rows=self.schema.unit.max_rows, device=device),
-            settings=self.settings.training(int(self.plan_.parameters["expected_units"])),
-            mechanism=mechanism,
+            codes,
+            unit_index,
             noise=noise,
             progress=progress,
-            lease=None if lease is None else partial(lease, TRAINING),
+            lease=lease,
             copies=2,
             after_step=learner,
         )
         learner.finish()
-        self._generator.cpu()
+        self._network.cpu()
         self._rake(first)
-        return (PlannedCharge(step=TRAINING, mechanism=ran),)
+        return ran
+
+    def _make_network(self, generator: torch.Generator) -> ChainedGenerator:
+        roles = [column.role == "target" for column in self.schema.modelled]
+        return ChainedGenerator(
+            Blocks(self._codec.sizes),
+            np.concatenate([codes.usable for codes in self._codec.codes.values()]),
+            # A declared target comes last, so that all other columns tell of it directly.
+            sorted(range(len(roles)), key=lambda index: roles[index]),
+            latent=self._chosen.latent,
+            hidden=self._chosen.hidden,
+            generator=generator,
+        )
+
+    def _make_critic(self, generator: torch.Generator) -> Critic:
+        return Critic(
+            ordinal_basis(self.schema.modelled, list(self._codec.codes.values())),
+            self._chosen.critic_hidden,
+            generator=generator,
+        )
 
     def _pairs(self, critic: Critic, *, noise: NoiseSource) -> PairLoss:
-        return PairLoss(critic, self._generator, self._conditions(), noise=noise)
+        return PairLoss(critic, self._network, self._conditions(), noise=noise)
 
-    def _learner(self, critic: Critic, *, steps: int, seed: int) -> GeneratorLearner:
-        settings = self.settings
+    def _learner(self, critic: Critic, *, seed: int) -> GeneratorLearner:
+        settings = self._chosen
         return GeneratorLearner(
-            self._generator,
+            self._network,
             critic,
             self._conditions(),
-            list(self._codec.counts.values()),
+            self._wanted_shares(),
             rows=settings.generator_rows,
             every=settings.critic_steps,
-            steps=steps,
+            steps=settings.steps,
             learning_rate=settings.generator_rate,
             marginal_weight=settings.marginal_weight,
             averaged_share=settings.averaged_share,
             seed=seed,
         )
 
-    def _make_generator(self, first: torch.Generator) -> BlockGenerator:
-        return BlockGenerator(
-            Blocks(self._codec.sizes),
-            np.concatenate([codes.usable for codes in self._codec.codes.values()]),
-            latent=self.settings.latent,
-            hidden=self.settings.hidden,
-            generator=first,
-        )
-
     def _conditions(self) -> Conditions:
         weights = [
-            self.settings.target_weight if column.role == "target" else 1.0
+            self._chosen.target_weight if column.role == "target" else 1.0
             for column in self.schema.modelled
         ]
         usable = [codes.usable for codes in self._codec.codes.values()]
         return Conditions(list(self._codec.counts.values()), usable, weights)
 
+    @torch.no_grad()
+    def _start_biases(self) -> None:
+        self._network.leave.bias.copy_(torch.cat(self._start_logits()))
+
     def _rake(self, rng: torch.Generator) -> None:
-        latent = torch.randn(_RAKING_ROWS, self.settings.latent, generator=rng)
-        places = self._conditions().draw(torch.rand(_RAKING_ROWS, generator=rng))
-        rake(self._generator, list(self._codec.counts.values()), latent, places)
+        coins = torch.rand(_RAKING_ROWS, 1 + len(self._codec.sizes), generator=rng)
+        self._network.rake(
+            self._wanted_shares(),
+            torch.randn(_RAKING_ROWS, self._chosen.latent, generator=rng),
+            self._conditions().draw(coins[:, 0]),
+            coins[:, 1:],
+            floor=self._share_floor,
+        )
 
     def sample(
         self,
@@ -280,7 +267,7 @@ class DPCTGAN(Synthesizer):
             raise UsageError(
                 "the model has no such level.", column=name, fix="name a declared category."
             )
-        return int(self._generator.offsets[names.index(name)]) + codes.levels.index(level)
+        return int(self._network.offsets[names.index(name)]) + codes.levels.index(level)
 
     def _sample_codes(self, n: int, rng: np.random.Generator) -> npt.NDArray[np.int32]:
         return self._draw_codes(n, rng, None)
@@ -290,32 +277,16 @@ class DPCTGAN(Synthesizer):
         self, n: int, rng: np.random.Generator, place: int | None
     ) -> npt.NDArray[np.int32]:
         draws = torch.Generator().manual_seed(int(rng.integers(2**63)))
-        conditions, generator = self._conditions(), self._generator
+        conditions, generator = self._conditions(), self._network
         parts = []
         for start in range(0, n, _SAMPLE_ROWS):
             rows = min(_SAMPLE_ROWS, n - start)
             latent = torch.randn(rows, generator.latent, generator=draws)
             uniform = torch.rand(
-                rows, 1 + len(generator.offsets), generator=draws, dtype=torch.float64
+                rows, 1 + len(generator.order), generator=draws, dtype=torch.float64
             )
             places = conditions.draw(uniform[:, 0])
             if place is not None:
                 places = torch.full_like(places, place)
-            parts.append(generator.draw(generator.logits(latent, places), uniform[:, 1:]))
+            parts.append(generator.rows(latent, places, uniform[:, 1:]))
         return torch.cat(parts).numpy().astype(np.int32)
-
-    def _arrays(self) -> dict[str, npt.NDArray[np.float32]]:
-        return self._generator.arrays()
-
-    def _restore(self, arrays: Mapping[str, npt.NDArray[np.float32]]) -> None:
-        self._generator = self._make_generator(torch.Generator())
-        self._generator.restore(arrays)
-
-    @classmethod
-    def _rebuild(cls, schema: Schema, plan: Plan) -> Self:
-        parameters = plan.parameters
-        return cls(
-            schema,
-            codec=CodecSettings(**parameters["codec"]),
-            settings=CTGANSettings(**parameters["settings"]),
-        )

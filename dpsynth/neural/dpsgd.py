@@ -226,8 +226,8 @@ def train(
         Rows that ``row_loss`` passes through the network for each of its rows, standing together;
         all of them are clipped with the row's unit.
     after_step : callable, optional
-        Called with the number of steps taken, after each; may read the weights of ``module`` and
-        change anything but them. It must not see a row: what it does is post-processing.
+        Called with the number of steps taken, after each: whatever it does to other networks sees
+        noised weights only.
 
     Returns
     -------
@@ -243,7 +243,7 @@ def train(
     clip_norm = settings.clip_norm
     divisor = probability * settings.expected_units
     taken = 0
-    with _few_threads(module), UnitClipper(module, copies=copies) as clipper:
+    with few_threads(module), UnitClipper(module, copies=copies) as clipper:
         optimizer = torch.optim.Adam(clipper.parameters, lr=settings.learning_rate)
         average = _Average(clipper.parameters, settings)
         for step in range(mechanism.steps):
@@ -260,7 +260,7 @@ def train(
             optimizer.step()
             average.update(step)
             if after_step is not None:
-                after_step(taken)
+                after_step(step + 1)
             if progress is not None:
                 progress(step + 1, mechanism.steps)
         average.apply()
@@ -275,7 +275,7 @@ def train(
 
 
 @contextmanager
-def _few_threads(module: nn.Module) -> Iterator[None]:
+def few_threads(module: nn.Module) -> Iterator[None]:
     """Run a small network on one thread, as its products are too small to be shared out.
 
     Measured on two cores: a second thread saves a tenth of the time when the machine is idle and

@@ -20,10 +20,9 @@ from torch import Tensor, nn
 
 from dpsynth.neural.layers import CodeLinear, MaskedLinear
 
-
 _LARGEST = 1e20
-"""Squared norm of activations, or of gradients at an output, above which a unit is left out: below it
-neither overflow nor underflow of float32 can hide more than ``_HIDDEN`` of a squared norm."""
+"""Squared norm of activations, or of gradients at an output, above which a unit is left out: below
+it neither overflow nor underflow of float32 can hide more than ``_HIDDEN`` of a squared norm."""
 
 _HIDDEN = 1e-12
 
@@ -37,8 +36,8 @@ class Factors(Protocol):
     def squared_norms(self, rounding: float) -> Tensor:
         """Return the squared norm of every unit, float64, never below the true one.
 
-        ``rounding`` bounds its float64 error relative to the squared sum of the rows' norms, where a
-        unit has several. Infinite for units that must be left out.
+        ``rounding`` bounds its float64 error relative to the squared sum of the rows' norms, where
+        a unit has several. Infinite for units that must be left out.
         """
         ...
 

@@ -6,7 +6,7 @@ noised, so that training it and drawing from it are post-processing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from torch.nn import functional
 from dpsynth.neural.blocks import Blocks
 
 _MARGIN = 2.0**-30
-"""Keeps draws this far from the ends of a block, in probability, whatever the rounding of sums."""
+"""Keeps draws this far from the ends of the unit interval, whatever the rounding of sums."""
 
 _NEVER = -1e9
 """Logit of a code that is not drawn."""
@@ -45,7 +45,6 @@ class BlockGenerator(nn.Module):
 
     usable: Tensor
     offsets: Tensor
-    sizes: Tensor
     column_of: Tensor
 
     def __init__(
@@ -62,8 +61,7 @@ class BlockGenerator(nn.Module):
         columns = torch.arange(len(blocks.sizes))
         self.register_buffer("usable", torch.from_numpy(usable.copy()))
         self.register_buffer("offsets", blocks.offsets(columns.device))
-        self.register_buffer("sizes", torch.tensor(blocks.sizes))
-        self.register_buffer("column_of", columns.repeat_interleave(self.sizes))
+        self.register_buffer("column_of", columns.repeat_interleave(torch.tensor(blocks.sizes)))
         self.enter = linear(latent, hidden)
         self.middle = linear(hidden, hidden)
         self.leave = linear(hidden, blocks.width)
@@ -104,7 +102,8 @@ class BlockGenerator(nn.Module):
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Return softmax per block, shape like ``logits``."""
-        return self.blocks.probabilities(logits)
+        parts = logits.split(self.blocks.sizes, dim=1)
+        return torch.cat([part.softmax(1) for part in parts], dim=1)
 
     @torch.no_grad()
     def draw(self, logits: Tensor, uniform: Tensor) -> Tensor:
@@ -112,11 +111,9 @@ class BlockGenerator(nn.Module):
 
         ``uniform`` holds one number in [0, 1) per row and block.
         """
-        cumulative = self.probabilities(logits).double().cumsum(1)
-        ends = cumulative[:, self.offsets + self.sizes - 1]
-        starts = torch.cat([torch.zeros_like(ends[:, :1]), ends[:, :-1]], dim=1)
-        inside = _MARGIN + (1.0 - 2 * _MARGIN) * uniform.double()
-        return torch.searchsorted(cumulative, starts + inside * (ends - starts)) - self.offsets
+        parts = logits.split(self.blocks.sizes, dim=1)
+        drawn = [draw_codes(part, uniform[:, at]) for at, part in enumerate(parts)]
+        return torch.stack(drawn, dim=1)
 
     def straight_through(
         self, logits: Tensor, generator: torch.Generator, *, temperature: float = 1.0
@@ -127,26 +124,24 @@ class BlockGenerator(nn.Module):
         ----------
         Jang, Gu, Poole, "Categorical Reparameterization with Gumbel-Softmax", arXiv 1611.01144.
         """
-        exponential = torch.empty_like(logits).exponential_(generator=generator)
-        noisy = (logits - exponential.clamp(min=1e-20).log()) / temperature
-        soft, hard = [], []
-        for part in noisy.split(self.blocks.sizes, dim=1):
-            soft.append(part.softmax(1))
-            hard.append(functional.one_hot(part.argmax(1), part.shape[1]))
-        return torch.cat(hard, dim=1) + (smooth := torch.cat(soft, dim=1)) - smooth.detach()
+        parts = logits.split(self.blocks.sizes, dim=1)
+        return torch.cat([gumbel(part / temperature, generator) for part in parts], dim=1)
 
-    def arrays(self) -> dict[str, npt.NDArray[np.float32]]:
-        """Return the weights by name, as they are stored."""
-        return {
-            name: np.ascontiguousarray(part.detach().cpu().numpy())
-            for name, part in self.named_parameters()
-        }
 
-    @torch.no_grad()
-    def restore(self, arrays: Mapping[str, npt.NDArray[np.float32]]) -> None:
-        """Take stored weights back."""
-        for name, part in self.named_parameters():
-            part.copy_(torch.from_numpy(arrays[name].copy()))
+def draw_codes(logits: Tensor, uniform: Tensor) -> Tensor:
+    """Draw a code of one column by inversion, shape (n_rows,), of numbers in [0, 1)."""
+    cumulative = logits.softmax(1).double().cumsum(1)
+    inside = _MARGIN + (1.0 - 2 * _MARGIN) * uniform.double()
+    return torch.searchsorted(cumulative, (inside * cumulative[:, -1]).unsqueeze(1)).squeeze(1)
+
+
+def gumbel(logits: Tensor, generator: torch.Generator) -> Tensor:
+    """Return one-hot draws of one column whose gradient is that of a Gumbel softmax."""
+    exponential = torch.empty_like(logits).exponential_(generator=generator)
+    noisy = logits - exponential.clamp(min=1e-20).log()
+    soft = noisy.softmax(1)
+    hard = functional.one_hot(noisy.argmax(1), noisy.shape[1])
+    return hard + (soft - soft.detach())
 
 
 @torch.no_grad()

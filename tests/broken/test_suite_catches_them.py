@@ -149,7 +149,8 @@ def loop_replay(make: Callable[[], dict[str, Any]]) -> Results:
 
 
 def pair_loss(loss: type[PairLoss]) -> Results:
-    yield from _pairs(rigs.pair_sum(loss, rows_per_unit=2))
+    for scale in (0.2, 1.0, 3.0):
+        yield from _pairs(rigs.pair_sum(loss, rows_per_unit=2, scale=scale))
 
 
 def pair_clipper(clipper: type[UnitClipper]) -> Results:

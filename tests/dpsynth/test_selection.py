@@ -327,7 +327,7 @@ def test_a_network_that_won_is_loaded_with_its_own_settings(
 
     with (
         mock.patch("dpsynth.synthesizer.calibrate", calibrate),
-        mock.patch("dpsynth.neural.vae.calibrate", calibrate),
+        mock.patch("dpsynth.neural.base.calibrate", calibrate),
     ):
         model = PrivateSearch(
             [dp.DPVAE(schema, settings=settings)], score=SCORE, mean_trials=1.5

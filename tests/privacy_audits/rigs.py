@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 from unittest import mock
 
@@ -26,13 +26,14 @@ from dpsynth.codec import Codec, CodecSettings, codec_charges
 from dpsynth.counts import discover_levels, release_counts, selection_event
 from dpsynth.neural import dpsgd
 from dpsynth.neural.adversary import PairLoss
+from dpsynth.neural.base import TRAINING, DPSGDSettings
 from dpsynth.neural.blocks import Blocks
+from dpsynth.neural.chained import ChainedGenerator
 from dpsynth.neural.clipping import UnitClipper
 from dpsynth.neural.conditions import Conditions
 from dpsynth.neural.critic import Critic
 from dpsynth.neural.ctgan import DPCTGAN, CTGANSettings
 from dpsynth.neural.dpsgd import TrainingSettings, UnitRows, noisy_sum
-from dpsynth.neural.generator import BlockGenerator
 from dpsynth.noise import NoiseSource
 from dpsynth.privacy import (
     Mechanism,
@@ -315,7 +316,9 @@ def pair_sum(
     critic = Critic(bases, 6, generator=first)
     blocks = Blocks(PAIR_SIZES)
     usable = [np.ones(k, dtype=bool) for k in PAIR_SIZES]
-    generator = BlockGenerator(blocks, np.concatenate(usable), latent=2, hidden=8, generator=first)
+    generator = ChainedGenerator(
+        blocks, np.concatenate(usable), (0, 2, 1), latent=2, hidden=8, generator=first
+    )
     with torch.no_grad():
         for part in (*critic.parameters(), *generator.parameters()):
             part.copy_(scale * torch.randn(part.shape, generator=first))
@@ -337,7 +340,7 @@ CTGAN_SETTINGS = CTGANSettings(
     hidden=8,
     critic_hidden=6,
     latent=3,
-    sampling_probability=0.2,
+    sampling_probability=0.5,
     generator_rows=40,
 )
 
@@ -346,7 +349,7 @@ def ctgan_run(
     schema: dp.Schema, method: type[DPCTGAN] = DPCTGAN
 ) -> Callable[[pd.DataFrame, Tape], Mapping[str, object]]:
     """A whole fit of DP-CTGAN, with all its releases on a tape."""
-    plan = neural_plan(schema, CTGAN_SETTINGS.training(80), method.method)
+    plan = neural_plan(schema, CTGAN_SETTINGS, method.method)
 
     def run(frame: pd.DataFrame, tape: Tape) -> Mapping[str, object]:
         model = method(schema, settings=CTGAN_SETTINGS, codec=SETTINGS)
@@ -375,16 +378,20 @@ def fit_facts(model: Synthesizer) -> Mapping[str, object]:
     }
 
 
-def neural_plan(schema: dp.Schema, training: TrainingSettings, method: str) -> Plan:
+def neural_plan(schema: dp.Schema, settings: DPSGDSettings, method: str) -> Plan:
     """What a fit would plan, with noise that is not calibrated: that takes seconds."""
-    event = training.event(noise_multiplier=4.0, unit=schema.unit)
+    event = settings.training(80).event(noise_multiplier=4.0, unit=schema.unit)
     counts = codec_charges(schema, SETTINGS, sigma=40.0, failure_delta=1e-6)
     return Plan(
         method=method,
         unit=schema.unit,
         budget=BUDGET,
-        charges=(*counts, PlannedCharge(step="DP-SGD", mechanism=event)),
-        parameters={"expected_units": 80},
+        charges=(*counts, PlannedCharge(step=TRAINING, mechanism=event)),
+        parameters={
+            "expected_units": 80,
+            "settings": asdict(settings),
+            "codec": SETTINGS.state(),
+        },
         schema_sha256=schema.digest(),
     )
 

@@ -115,11 +115,12 @@ def test_the_clip_norm_is_reached() -> None:
 
 def test_float32_sums_that_depend_on_the_batch_size_stay_inside_the_slack() -> None:
     # Kernels differ between batch sizes; every unit here is clipped, so that each bit counts.
+    # The bound on the rounding of a norm, 2^-11, is taken off what a unit adds.
     units = list(50 * np.random.default_rng(6).standard_normal((300, 1, 5)))
     query = rigs.clipped(rows_per_unit=1, net=rigs.network(torch.float32), loss=rigs.cubed)
     pairs = [(units[: n + 1], units[:n]) for n in (1, 2, 3, 7, 16, 31, 64, 127, 255, 299)]
     result = sensitivity(query, pairs, bound=1.0)
-    assert 1 - SLACK - 1e-4 < result.statistic < 1 - SLACK / 2
+    assert 1 - SLACK - 2**-11 - 1e-4 < result.statistic < 1 - SLACK / 2
 
 
 @pytest.mark.parametrize("size", [1.0, 1e6, 1e12])
@@ -259,7 +260,7 @@ def test_replacing_a_unit_is_what_replace_one_declares(unit_schema: dp.Schema) -
 
 def test_a_whole_fit_tells_nothing_but_its_releases(unit_schema: dp.Schema) -> None:
     settings = VAESettings(steps=8, hidden=8, latent=3, sampling_probability=0.2)
-    plan = rigs.neural_plan(unit_schema, settings.training(80), DPVAE.method)
+    plan = rigs.neural_plan(unit_schema, settings, DPVAE.method)
 
     def run(frame: object, tape: Tape) -> Mapping[str, object]:
         model = DPVAE(unit_schema, settings=settings)

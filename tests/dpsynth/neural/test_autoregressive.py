@@ -32,10 +32,7 @@ def random_network(*, columns: int = 5, hidden: int = 12) -> AutoregressiveNetwo
 
 def logits_of(network: AutoregressiveNetwork, codes: torch.Tensor) -> list[torch.Tensor]:
     outputs = network.direct(codes) + network.leave(torch.relu(network.enter(codes)))
-    return [
-        network.logits(outputs[:, start:end], column)
-        for column, (start, end) in enumerate(network.spans)
-    ]
+    return network.outputs.all_logits(outputs)
 
 
 @torch.no_grad()
@@ -54,7 +51,7 @@ def test_a_column_sees_those_before_it_and_no_other() -> None:
 @torch.no_grad()
 def test_probabilities_of_all_rows_add_up_to_one() -> None:
     network = random_network(columns=3)
-    grid = torch.cartesian_prod(*[torch.arange(size) for size in network.sizes])
+    grid = torch.cartesian_prod(*[torch.arange(size) for size in network.outputs.sizes])
     assert network.row_loss(grid).neg().exp().sum().item() == pytest.approx(1.0, abs=1e-4)
 
 
@@ -69,7 +66,7 @@ def test_draws_follow_the_likelihood() -> None:
         return torch.multinomial(logits.softmax(1), 1, generator=generator)[:, 0]
 
     drawn = network.sample(40_000, draw)
-    grid = torch.cartesian_prod(*[torch.arange(size) for size in network.sizes])
+    grid = torch.cartesian_prod(*[torch.arange(size) for size in network.outputs.sizes])
     expected = network.row_loss(grid).neg().exp()
     place = torch.tensor([20, 5, 1])
     counts = torch.bincount((drawn * place).sum(1), minlength=int((grid * place).sum(1).max()) + 1)

@@ -10,24 +10,25 @@ import dpsynth as dp
 from dpsynth.errors import UsageError
 from dpsynth.neural.adversary import GeneratorLearner, PairLoss
 from dpsynth.neural.blocks import Blocks
+from dpsynth.neural.chained import ChainedGenerator
 from dpsynth.neural.conditions import Conditions
 from dpsynth.neural.critic import Critic
 from dpsynth.neural.ctgan import CTGANSettings
-from dpsynth.neural.generator import BlockGenerator, rake
 from dpsynth.noise import NoiseSource
 from tests.conftest import BUDGET, open_ledger, patients_frame, patients_schema
 
 SIZES = (3, 2, 5)
 SETTINGS = CTGANSettings(
-    steps=150, critic_steps=2, hidden=16, critic_hidden=8, sampling_probability=0.3
+    steps=300, critic_steps=2, hidden=16, critic_hidden=16, sampling_probability=0.2
 )
 
 
-def random_generator(usable: np.ndarray | None = None) -> BlockGenerator:
+def random_generator(usable: np.ndarray | None = None) -> ChainedGenerator:
     first = torch.Generator().manual_seed(0)
-    made = BlockGenerator(
+    made = ChainedGenerator(
         Blocks(SIZES),
         np.ones(10, dtype=bool) if usable is None else usable,
+        (0, 2, 1),
         latent=3,
         hidden=8,
         generator=first,
@@ -88,10 +89,20 @@ def test_columns_without_a_positive_count_are_drawn_evenly() -> None:
 @torch.no_grad()
 def test_draws_follow_the_probabilities() -> None:
     made = random_generator()
-    logits = made.logits(torch.ones(1, 3), torch.tensor([4])).repeat(100_000, 1)
-    codes = made.draw(logits, coins(100_000, 3))
-    shares = Blocks(SIZES).one_hot(codes).mean(0)
-    np.testing.assert_allclose(shares, made.probabilities(logits)[0], atol=0.006)
+    latent, places = torch.ones(200_000, 3), torch.full((200_000,), 4)
+    codes = made.rows(latent, places, coins(200_000, 3))
+    shares = torch.bincount(codes @ torch.tensor([10, 5, 1]), minlength=30) / 200_000
+    grid = torch.cartesian_prod(*[torch.arange(k) for k in SIZES])
+    logits = torch.zeros(len(grid))
+    taken = grid.T
+
+    def make(column: int, part: torch.Tensor) -> torch.Tensor:
+        logits.add_(part.log_softmax(1).gather(1, taken[column].unsqueeze(1)).squeeze(1))
+        return taken[column]
+
+    made.walk(torch.ones(len(grid), 3), torch.full((len(grid),), 4), make)
+    np.testing.assert_allclose(shares, logits.exp(), atol=0.005)
+    assert logits.exp().sum().item() == pytest.approx(1.0, abs=1e-5)
 
 
 @torch.no_grad()
@@ -99,34 +110,48 @@ def test_a_given_code_is_certain_and_an_unusable_one_never_drawn() -> None:
     usable = np.ones(10, dtype=bool)
     usable[[2, 9]] = False
     made = random_generator(usable)
-    logits = made.logits(torch.randn(5000, 3), torch.full((5000,), 4))
-    codes = made.draw(logits, coins(5000, 3))
-    assert (codes[:, 1] == 1).all()
-    assert (codes[:, 0] != 2).all()
-    assert (codes[:, 2] != 4).all()
-    for edge in (0.0, 1.0 - 2.0**-53):
-        ends = made.draw(logits, torch.full((5000, 3), edge, dtype=torch.float64))
-        assert usable[(ends + made.offsets).numpy()].all()
+    latent, places = torch.randn(5000, 3), torch.full((5000,), 4)
+    numbers = [coins(5000, 3)]
+    numbers += [torch.full((5000, 3), edge, dtype=torch.float64) for edge in (0.0, 1 - 2.0**-53)]
+    for uniform in numbers:
+        codes = made.rows(latent, places, uniform)
+        assert (codes[:, 1] == 1).all()
+        assert usable[(codes + made.offsets).numpy()].all()
 
 
-def test_straight_through_rows_are_one_hot_with_a_gradient() -> None:
+def test_soft_rows_are_one_hot_with_a_gradient() -> None:
     made = random_generator()
-    logits = made.logits(torch.randn(50, 3), torch.full((50,), 4))
-    rows = made.straight_through(logits, torch.Generator().manual_seed(3))
+    rows, probabilities = made.soft_rows(
+        torch.randn(50, 3), torch.full((50,), 4), torch.Generator().manual_seed(3)
+    )
     assert torch.allclose(rows.detach().sum(1), torch.full((50,), 3.0), atol=1e-5)
+    assert torch.allclose(probabilities.sum(1), torch.full((50,), 3.0), atol=1e-5)
     (rows * torch.arange(10)).sum().backward()
-    assert made.leave.weight.grad.abs().sum() > 0  # type: ignore[union-attr]
+    assert made.follow.grad.abs().sum() > 0  # type: ignore[union-attr]
     assert made.leave.bias.grad[[3, 4]].abs().max() == 0  # type: ignore[index]
+    # Nothing flows from a column to itself or to one before it.
+    assert made.follow.grad[5:, :3].abs().max() == 0  # type: ignore[index]
 
 
 @torch.no_grad()
 def test_raking_meets_the_counts() -> None:
     made = random_generator()
     counts = [np.array([5.0, 1.0, 15.0]), np.array([10.0, 11.0]), np.array([4.0, 4, 4, 4, 5])]
-    latent, places = torch.randn(4000, 3), conditions().draw(coins(4000))
-    rake(made, counts, latent, places, rounds=500)
-    shares = made.probabilities(made.logits(latent, places)).mean(0)
-    np.testing.assert_allclose(shares, np.concatenate(counts) / 21, atol=0.02)
+    shares = [torch.from_numpy(part / 21).float() for part in counts]
+    latent, numbers = torch.randn(20_000, 3), coins(20_000, 4)
+    law = Conditions(counts, [np.ones(k, dtype=bool) for k in SIZES], (1.0, 1.0, 1.0))
+    places = law.draw(numbers[:, 0])
+    made.rake(shares, latent, places, numbers[:, 1:], floor=1e-5, rounds=200)
+    drawn = Blocks(SIZES).one_hot(made.rows(latent, places, coins(20_000, 3))).mean(0)
+    np.testing.assert_allclose(drawn, np.concatenate(counts) / 21, atol=0.02)
+
+
+@torch.no_grad()
+def test_all_columns_are_drawn_at_once_by_the_plain_generator() -> None:
+    made = random_generator()
+    logits = made.logits(torch.ones(1, 3), torch.tensor([4])).repeat(100_000, 1)
+    shares = Blocks(SIZES).one_hot(made.draw(logits, coins(100_000, 3))).mean(0)
+    np.testing.assert_allclose(shares, made.probabilities(logits)[0], atol=0.006)
 
 
 # -- critic and learner ----------------------------------------------------------------------------
@@ -158,7 +183,7 @@ def test_an_update_reads_the_critic_and_changes_the_generator_alone() -> None:
         generator,
         critic,
         conditions(),
-        [np.ones(k) for k in SIZES],
+        [torch.full((k,), 1 / k) for k in SIZES],
         rows=50,
         every=3,
         steps=9,
@@ -194,13 +219,13 @@ def model() -> dp.DPCTGAN:
 
 def test_dependence_is_learned(model: dp.DPCTGAN) -> None:
     rows = model.sample(4000, seed=1)
-    assert (rows["ward"] == np.where(rows["sex"] == "F", "a", "c")).mean() > 0.9
+    assert (rows["ward"] == np.where(rows["sex"] == "F", "a", "c")).mean() > 0.8
 
 
 def test_all_rows_have_what_is_given(model: dp.DPCTGAN) -> None:
     rows = model.sample(500, seed=1, given={"sex": "F"})
     assert (rows["sex"] == "F").all()
-    assert (rows["ward"] == "a").mean() > 0.9
+    assert (rows["ward"] == "a").mean() > 0.8
     assert rows["age"].nunique() > 10
     assert model.sample(50, seed=1, given={"died": True})["died"].all()
 
@@ -217,11 +242,11 @@ def test_a_public_number_of_rows_is_generated_whatever_is_sampled(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seen: list[int] = []
-    real = BlockGenerator.straight_through
+    real = ChainedGenerator.soft_rows
     monkeypatch.setattr(
-        BlockGenerator,
-        "straight_through",
-        lambda self, logits, rng: (seen.append(len(logits)), real(self, logits, rng))[1],
+        ChainedGenerator,
+        "soft_rows",
+        lambda self, latent, *rest: (seen.append(len(latent)), real(self, latent, *rest))[1],
     )
     settings = CTGANSettings(steps=6, critic_steps=2, hidden=4, critic_hidden=4, generator_rows=70)
     for rows in (1, 30, 400):

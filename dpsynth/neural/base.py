@@ -1,0 +1,215 @@
+"""What neural methods share: their settings, their plan, biases that start from what was bought."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from dpsynth.calibration import calibrate
+from dpsynth.codec import CodecSettings
+from dpsynth.neural.dpsgd import TrainingSettings, UnitRows, train
+from dpsynth.noise import NoiseSource
+from dpsynth.privacy import Budget, Mechanism, Plan, PlannedCharge, PoissonSampledGaussian
+from dpsynth.schema import Schema
+from dpsynth.synthesizer import Lease, Progress, Synthesizer
+
+TRAINING = "DP-SGD"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NeuralSettings:
+    """Public hyper-parameters that every neural method has.
+
+    Parameters
+    ----------
+    codec_share : float
+        Share of the budget, in 1/σ², that buys the one-way counts.
+    """
+
+    codec_share: float = 0.12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DPSGDSettings(NeuralSettings):
+    """Public hyper-parameters of a method that trains with DP-SGD.
+
+    Parameters
+    ----------
+    codec_share : float
+        Share of the budget, in 1/σ², that buys the one-way counts.
+    sampling_probability : float
+        Chance of a unit to be in a step.
+    steps : int
+        DP-SGD steps.
+    learning_rate : float
+        Step size of Adam at the start.
+    """
+
+    sampling_probability: float = 0.05
+    steps: int = 1500
+    learning_rate: float = 0.01
+
+    def training(self, units: int) -> TrainingSettings:
+        """Return the settings of the DP-SGD loop."""
+        return TrainingSettings(
+            sampling_probability=self.sampling_probability,
+            steps=self.steps,
+            expected_units=float(units),
+            learning_rate=self.learning_rate,
+        )
+
+
+S = TypeVar("S", bound=NeuralSettings)
+D = TypeVar("D", bound=DPSGDSettings)
+
+
+class NeuralSynthesizer(Synthesizer, Generic[S]):
+    """A method that keeps a network, and spends what the codec leaves on one mechanism.
+
+    Parameters
+    ----------
+    schema : Schema
+        Public facts about the table.
+    codec : CodecSettings, optional
+        Public sizes of the codec.
+    settings : NeuralSettings, optional
+        Hyper-parameters; by default the method chooses them from the budget, the declared size and
+        the schema when it makes a plan.
+    """
+
+    settings_type: ClassVar[type[NeuralSettings]]
+
+    def __init__(
+        self, schema: Schema, *, codec: CodecSettings | None = None, settings: S | None = None
+    ) -> None:
+        super().__init__(schema, codec=codec)
+        self.settings = settings
+        self._network: nn.Module
+
+    # -- what a method fills in --------------------------------------------------------------
+
+    def _default_settings(self, budget: Budget, units: int) -> S:
+        """Choose hyper-parameters from public quantities."""
+        del budget, units
+        return self.settings_type()  # type: ignore[return-value]
+
+    @abstractmethod
+    def _mechanism(self, settings: S, scale: float, units: int) -> Mechanism:
+        """Return the event of training with a noise multiplier."""
+
+    @abstractmethod
+    def _make_network(self, generator: torch.Generator) -> nn.Module:
+        """Return the network that samples; its parameters are stored with the model."""
+
+    # -- plan, storage -----------------------------------------------------------------------
+
+    def _plan_charges(
+        self, budget: Budget, units: int, codec: CodecSettings
+    ) -> tuple[tuple[PlannedCharge, ...], dict[str, Any]]:
+        settings = self.settings or self._default_settings(budget, units)
+        bought = self._codec_charges(budget, codec, share=settings.codec_share)
+        fixed = [charge.mechanism for charge in bought]
+        scale = calibrate(lambda s: [*fixed, self._mechanism(settings, s, units)], budget)
+        trained = PlannedCharge(step=TRAINING, mechanism=self._mechanism(settings, scale, units))
+        return (*bought, trained), {"settings": asdict(settings)}
+
+    @property
+    def _chosen(self) -> S:
+        """The settings of the plan."""
+        return self.settings_type(**self.plan_.parameters["settings"])  # type: ignore[return-value]
+
+    def _arrays(self) -> dict[str, npt.NDArray[np.float32]]:
+        return {
+            name: np.ascontiguousarray(part.detach().numpy())
+            for name, part in self._network.named_parameters()
+        }
+
+    def _restore(self, arrays: Mapping[str, npt.NDArray[np.float32]]) -> None:
+        self._network = self._make_network(torch.Generator())
+        with torch.no_grad():
+            for name, part in self._network.named_parameters():
+                part.copy_(torch.from_numpy(arrays[name].copy()))
+
+    @classmethod
+    def _rebuild(cls, schema: Schema, plan: Plan) -> Self:
+        parameters = plan.parameters
+        return cls(
+            schema,
+            codec=CodecSettings(**parameters["codec"]),
+            settings=cls.settings_type(**parameters["settings"]),  # type: ignore[arg-type]
+        )
+
+    # -- helpers for methods -------------------------------------------------------------------
+
+    def _usable(self) -> list[Tensor]:
+        """Return which codes of every column may be emitted."""
+        return [torch.from_numpy(codes.usable) for codes in self._codec.codes.values()]
+
+    def _start_logits(self) -> list[Tensor]:
+        """Return the logarithms of the noisy counts of every column, the largest 0."""
+        logits = [torch.from_numpy(np.log(c + 1.0)).float() for c in self._codec.counts.values()]
+        return [part - part.max() for part in logits]
+
+    def _wanted_shares(self) -> list[Tensor]:
+        """Return the share of every code among the noisy counts, never quite 0."""
+        counts = [torch.from_numpy(part).float() for part in self._codec.counts.values()]
+        return [part / part.sum().clamp(min=1e-9) + self._share_floor for part in counts]
+
+    @property
+    def _share_floor(self) -> float:
+        return 1.0 / (10.0 * max(self._codec.rows, 1.0))
+
+
+class DPSGDSynthesizer(NeuralSynthesizer[D]):
+    """A neural method whose one mechanism is a run of DP-SGD on the codec's codes."""
+
+    def _mechanism(self, settings: D, scale: float, units: int) -> PoissonSampledGaussian:
+        return settings.training(units).event(noise_multiplier=scale, unit=self.schema.unit)
+
+    def _train(
+        self,
+        network: nn.Module,
+        row_loss: Callable[[Tensor], Tensor],
+        codes: npt.NDArray[np.int32],
+        unit_index: npt.NDArray[np.int64],
+        *,
+        noise: NoiseSource,
+        progress: Progress | None,
+        lease: Lease | None,
+        copies: int = 1,
+        after_step: Callable[[int], None] | None = None,
+    ) -> tuple[PlannedCharge, ...]:
+        """Train a network, in place, by the mechanism of the plan; return what was run."""
+        mechanism = self.plan_.mechanism(TRAINING)
+        assert isinstance(mechanism, PoissonSampledGaussian)
+        ran = train(
+            network,
+            row_loss,
+            UnitRows.arrange(
+                codes,
+                unit_index,
+                max_rows=self.schema.unit.max_rows,
+                device=next(network.parameters()).device,
+            ),
+            settings=self._chosen.training(int(self.plan_.parameters["expected_units"])),
+            mechanism=mechanism,
+            noise=noise,
+            progress=progress,
+            lease=None if lease is None else partial(lease, TRAINING),
+            copies=copies,
+            after_step=after_step,
+        )
+        return (PlannedCharge(step=TRAINING, mechanism=ran),)
+
+
+def initial_generator(noise: NoiseSource) -> torch.Generator:
+    """Return a generator for initial weights, which need no secrecy."""
+    return torch.Generator().manual_seed(noise.public_seed())
