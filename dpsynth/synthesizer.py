@@ -239,14 +239,17 @@ class Synthesizer(ABC):
         progress: Progress | None,
         lease: Lease | None = None,
     ) -> tuple[PlannedCharge, ...]:
-        self.codec_settings = CodecSettings(**self.plan_.parameters["codec"])
-        self._codec, bought = Codec.fit(
-            table, plan=self.plan_, settings=self.codec_settings, noise=noise
-        )
+        codec = self._take_settings(self.plan_.parameters)
+        self._codec, bought = Codec.fit(table, plan=self.plan_, settings=codec, noise=noise)
         codes = self._codec.encode(table)
         return bought + self._fit_codes(
             codes, table.unit_index, noise=noise, progress=progress, lease=lease
         )
+
+    def _take_settings(self, parameters: Mapping[str, Any]) -> CodecSettings:
+        """Make the settings of the plan those of this object; return the codec's."""
+        self.codec_settings = CodecSettings(**parameters["codec"])
+        return self.codec_settings
 
     def sample(self, n: int | None = None, *, seed: int | None = None) -> pd.DataFrame:
         """Draw a synthetic table.
@@ -331,7 +334,9 @@ class Synthesizer(ABC):
     @classmethod
     def _rebuild(cls, schema: Schema, plan: Plan) -> Self:
         """Return an unfitted synthesizer with the hyper-parameters of a plan."""
-        return cls(schema, codec=CodecSettings(**plan.parameters["codec"]))
+        model = cls(schema)
+        model._take_settings(plan.parameters)
+        return model
 
     # -- helpers for methods -------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from dpsynth.calibration import calibrate
 from dpsynth.codec import CodecSettings
 from dpsynth.neural.dpsgd import TrainingSettings, UnitRows, train
 from dpsynth.noise import NoiseSource
-from dpsynth.privacy import Budget, Mechanism, Plan, PlannedCharge, PoissonSampledGaussian
+from dpsynth.privacy import Budget, Mechanism, PlannedCharge, PoissonSampledGaussian
 from dpsynth.schema import Schema
 from dpsynth.synthesizer import Lease, Progress, Synthesizer
 
@@ -91,7 +91,7 @@ class NeuralSynthesizer(Synthesizer, Generic[S]):
         self, schema: Schema, *, codec: CodecSettings | None = None, settings: S | None = None
     ) -> None:
         super().__init__(schema, codec=codec)
-        self.settings = settings
+        self.settings: S | None = settings
         self._network: nn.Module
 
     # -- what a method fills in --------------------------------------------------------------
@@ -99,7 +99,7 @@ class NeuralSynthesizer(Synthesizer, Generic[S]):
     def _default_settings(self, budget: Budget, units: int) -> S:
         """Choose hyper-parameters from public quantities."""
         del budget, units
-        return self.settings_type()  # type: ignore[return-value]
+        return cast(S, self.settings_type())
 
     @abstractmethod
     def _mechanism(self, settings: S, scale: float, units: int) -> Mechanism:
@@ -124,7 +124,8 @@ class NeuralSynthesizer(Synthesizer, Generic[S]):
     @property
     def _chosen(self) -> S:
         """The settings of the plan."""
-        return self.settings_type(**self.plan_.parameters["settings"])  # type: ignore[return-value]
+        assert self.settings is not None
+        return self.settings
 
     def _arrays(self) -> dict[str, npt.NDArray[np.float32]]:
         return {
@@ -138,14 +139,9 @@ class NeuralSynthesizer(Synthesizer, Generic[S]):
             for name, part in self._network.named_parameters():
                 part.copy_(torch.from_numpy(arrays[name].copy()))
 
-    @classmethod
-    def _rebuild(cls, schema: Schema, plan: Plan) -> Self:
-        parameters = plan.parameters
-        return cls(
-            schema,
-            codec=CodecSettings(**parameters["codec"]),
-            settings=cls.settings_type(**parameters["settings"]),  # type: ignore[arg-type]
-        )
+    def _take_settings(self, parameters: Mapping[str, Any]) -> CodecSettings:
+        self.settings = cast(S, self.settings_type(**parameters["settings"]))
+        return super()._take_settings(parameters)
 
     # -- helpers for methods -------------------------------------------------------------------
 

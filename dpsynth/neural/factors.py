@@ -13,18 +13,22 @@ float64.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from dpsynth.neural.layers import CodeLinear, MaskedLinear
+from dpsynth.neural.layers import CodeLinear, Groups, MaskedLinear
 
 _LARGEST = 1e20
 """Squared norm of activations, or of gradients at an output, above which a unit is left out: below
 it neither overflow nor underflow of float32 can hide more than ``_HIDDEN`` of a squared norm."""
 
 _HIDDEN = 1e-12
+
+_PIECE = 256
+"""Rows that are summed at a time."""
 
 _TERMS = 2.0**13
 """Bounds the roundings in a sum of squares: two factors of up to 2^12 features each."""
@@ -83,8 +87,8 @@ class _DenseFactors:
     def squared_norms(self, rounding: float) -> Tensor:
         layer = self.layer
         if isinstance(layer, MaskedLinear):
-            reaching = _inner_products(self.incoming, layer.in_indicator)
-            leaving = _inner_products(self.outgoing, layer.out_indicator)
+            reaching = _inner_products(self.incoming, layer.incoming_groups)
+            leaving = _inner_products(self.outgoing, layer.outgoing_groups)
             products = ((leaving @ layer.allowed.to(leaving.dtype)) * reaching).sum(-1)
         else:
             leaving = _inner_products(self.outgoing, None)
@@ -97,11 +101,16 @@ class _DenseFactors:
         return _raised(products, largest=torch.maximum(reaching.sum(-1), leaving.sum(-1)))
 
     def weighted(self, scale: Tensor, kept: Tensor | None) -> list[Tensor]:
-        incoming, outgoing = _weigh(self.incoming, self.outgoing, scale, kept)
-        weight = outgoing.T @ incoming.double()
-        if isinstance(self.layer, MaskedLinear):
-            weight = weight * self.layer.mask
-        return [weight] if self.layer.bias is None else [weight, outgoing.sum(0)]
+        layer = self.layer
+        weight = _zeros(layer.weight)
+        bias = None if layer.bias is None else _zeros(layer.bias)
+        for incoming, outgoing in _pieces(self.incoming, self.outgoing, scale, kept):
+            weight.addmm_(outgoing.T, incoming.double())
+            if bias is not None:
+                bias += outgoing.sum(0)
+        if isinstance(layer, MaskedLinear):
+            weight *= layer.mask
+        return [weight] if bias is None else [weight, bias]
 
 
 class _CodeFactors:
@@ -112,7 +121,7 @@ class _CodeFactors:
 
     def squared_norms(self, rounding: float) -> Tensor:
         layer = self.layer
-        leaving = _inner_products(self.outgoing, layer.out_indicator)
+        leaving = _inner_products(self.outgoing, layer.outgoing_groups)
         products = ((leaving @ layer.allowed.to(leaving.dtype)) * self._reaching()).sum(-1)
         if layer.bias is not None:
             products = products + leaving.sum(-1)
@@ -133,30 +142,27 @@ class _CodeFactors:
 
     def weighted(self, scale: Tensor, kept: Tensor | None) -> list[Tensor]:
         layer = self.layer
-        codes, outgoing = _weigh(self.codes, self.outgoing, scale, kept)
-        places = layer.places(codes)
-        table = torch.zeros(layer.table.shape, dtype=torch.float64, device=outgoing.device)
-        for column in range(layer.n_columns):
-            table.index_add_(0, places[:, column], outgoing)
+        table = _zeros(layer.table)
+        bias = None if layer.bias is None else _zeros(layer.bias)
+        for codes, outgoing in _pieces(self.codes, self.outgoing, scale, kept):
+            for places in layer.places(codes).T:
+                table.index_add_(0, places, outgoing)
+            if bias is not None:
+                bias += outgoing.sum(0)
         table *= layer.mask
         sums = [table, layer.basis.double().T @ table]
-        return sums if layer.bias is None else [*sums, outgoing.sum(0)]
+        return sums if bias is None else [*sums, bias]
 
 
-def _inner_products(rows: Tensor, indicator: Tensor | None) -> Tensor:
+def _inner_products(rows: Tensor, groups: Groups | None) -> Tensor:
     """Return inner products of pairs of a unit's rows per group, shape (units, rows, rows, groups).
 
-    Without an indicator all features are one group.
+    Without groups all features are one.
     """
+    parts = [rows] if groups is None else groups.parts(rows)
     if rows.shape[1] == 1:
-        squares = rows.square()
-        if indicator is None:
-            return squares.sum(-1, keepdim=True).unsqueeze(2)
-        return (squares @ indicator.to(squares.dtype)).unsqueeze(2)
-    if indicator is None:
-        return (rows @ rows.transpose(1, 2)).unsqueeze(-1)
-    groups = [rows[..., member.bool()] for member in indicator.T]
-    return torch.stack([part @ part.transpose(1, 2) for part in groups], dim=-1)
+        return torch.stack([torch.linalg.vector_norm(p, dim=-1) for p in parts], -1)[:, None] ** 2
+    return torch.stack([part @ part.transpose(1, 2) for part in parts], dim=-1)
 
 
 def _sum_over_pairs(products: Tensor, rounding: float) -> Tensor:
@@ -174,10 +180,23 @@ def _raised(products: Tensor, *, largest: Tensor) -> Tensor:
     return raised.masked_fill(~(largest <= _LARGEST), torch.inf).flatten()
 
 
-def _weigh(
+def _zeros(parameter: Tensor) -> Tensor:
+    return torch.zeros(parameter.shape, dtype=torch.float64, device=parameter.device)
+
+
+def _pieces(
     incoming: Tensor, outgoing: Tensor, scale: Tensor, kept: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """Return inputs, and float64 gradients at the output times the unit's scale, row by row."""
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield inputs, and float64 gradients at the output times the unit's scale, some rows a time.
+
+    Large float64 copies of whole batches would cost more than the products: each is fetched from
+    the system anew.
+    """
     if kept is not None:
         incoming, outgoing, scale = incoming[kept], outgoing[kept], scale[kept]
-    return incoming.flatten(0, 1), (outgoing * scale.view(-1, 1, 1)).flatten(0, 1)
+    units = len(scale) if scale.is_cuda else max(1, _PIECE // outgoing.shape[1])
+    for inputs, gradients, factor in zip(
+        incoming.split(units), outgoing.split(units), scale.split(units), strict=True
+    ):
+        weighed = gradients.double() * factor.view(-1, 1, 1)
+        yield inputs.flatten(0, 1), weighed.flatten(0, 1)

@@ -7,6 +7,7 @@ gradients follow from sums over groups (:mod:`dpsynth.neural.clipping`).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -15,15 +16,36 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
+class Groups:
+    """Features in groups.
+
+    Parameters
+    ----------
+    groups : sequence of int, length n_features
+        Group of each feature; the features of a group stand together, in the order of the groups.
+    count : int
+        Number of groups; some may be empty.
+    """
+
+    def __init__(self, groups: Sequence[int], count: int) -> None:
+        if any(a > b for a, b in pairwise(groups)):
+            raise ValueError("the features of a group stand together, in the order of the groups.")
+        self.sizes: list[int] = np.bincount(np.asarray(groups, dtype=int), minlength=count).tolist()
+
+    def parts(self, rows: Tensor) -> tuple[Tensor, ...]:
+        """Return the features of each group, cut from the last dimension."""
+        return rows.split(self.sizes, dim=-1)
+
+
 class MaskedLinear(nn.Module):
     """``x @ weight.T + bias`` where some weights are zero for good.
 
     Parameters
     ----------
     in_groups : sequence of int, length in_features
-        Group of each input.
+        Group of each input, ascending.
     out_groups : sequence of int, length out_features
-        Group of each output.
+        Group of each output, ascending.
     allowed : ndarray of bool, shape (n_out_groups, n_in_groups)
         Which group of inputs reaches which group of outputs.
     bias : bool
@@ -36,8 +58,6 @@ class MaskedLinear(nn.Module):
     """
 
     mask: Tensor
-    in_indicator: Tensor
-    out_indicator: Tensor
     allowed: Tensor
 
     def __init__(
@@ -52,8 +72,8 @@ class MaskedLinear(nn.Module):
         self.in_features, self.out_features = len(in_groups), len(out_groups)
         mask = torch.from_numpy(allowed[np.ix_(np.asarray(out_groups), np.asarray(in_groups))])
         self.register_buffer("mask", mask.to(torch.float32))
-        self.register_buffer("in_indicator", _indicator(in_groups, allowed.shape[1]))
-        self.register_buffer("out_indicator", _indicator(out_groups, allowed.shape[0]))
+        self.incoming_groups = Groups(in_groups, allowed.shape[1])
+        self.outgoing_groups = Groups(out_groups, allowed.shape[0])
         self.register_buffer("allowed", torch.from_numpy(allowed).double())
         self.weight = nn.Parameter(torch.zeros(self.out_features, self.in_features))
         self.bias = nn.Parameter(torch.zeros(self.out_features)) if bias else None
@@ -78,7 +98,7 @@ class CodeLinear(nn.Module):
     bases : sequence of ndarray of float32, shape (block size, width of the basis)
         Fixed basis of each column; width 0 for none.
     out_groups : sequence of int, length out_features
-        Group of each output.
+        Group of each output, ascending.
     allowed : ndarray of bool, shape (n_out_groups, n_columns)
         Which column reaches which group of outputs.
     bias : bool
@@ -97,7 +117,6 @@ class CodeLinear(nn.Module):
     offsets: Tensor
     square: Tensor
     mask: Tensor
-    out_indicator: Tensor
     allowed: Tensor
 
     def __init__(
@@ -123,7 +142,7 @@ class CodeLinear(nn.Module):
         self.register_buffer("offsets", torch.from_numpy(starts))
         self.register_buffer("square", self.basis.double().square().sum(1) + 1.0)
         self.register_buffer("mask", mask.to(torch.float32))
-        self.register_buffer("out_indicator", _indicator(out_groups, allowed.shape[0]))
+        self.outgoing_groups = Groups(out_groups, allowed.shape[0])
         self.register_buffer("allowed", torch.from_numpy(allowed).double())
         self.table = nn.Parameter(torch.zeros(sum(sizes), self.out_features))
         self.slopes = nn.Parameter(torch.zeros(self.basis.shape[1], self.out_features))
@@ -141,8 +160,3 @@ class CodeLinear(nn.Module):
         """Return outputs, shape (n_rows, out_features), of codes (n_rows, n_columns)."""
         out = functional.embedding_bag(self.places(codes), self.effective(), mode="sum")
         return out if self.bias is None else out + self.bias
-
-
-def _indicator(groups: Sequence[int], count: int) -> Tensor:
-    """Return which group each feature belongs to, shape (n_features, n_groups)."""
-    return functional.one_hot(torch.tensor(list(groups)), count).double()
