@@ -18,6 +18,9 @@ from dpsynth.noise import NoiseSource
 _FLOOR = 1e-4
 """Added to shares before their logarithm is taken."""
 
+_CHUNK = 256
+"""Rows for which partners are made at a time, whatever the size of the batch."""
+
 
 class PairLoss:
     """Loss of the critic on a row and a generated partner under the same condition.
@@ -68,8 +71,17 @@ class PairLoss:
         latent = rng.standard_normal((rows, self.generator.latent), dtype=np.float32)
         uniform = rng.random((rows, 1 + codes.shape[1]))
         coins = torch.from_numpy(uniform).to(codes.device)
-        places = self.conditions.read(codes, coins[:, 0])
-        return self.generator.rows(torch.from_numpy(latent).to(codes.device), places, coins[:, 1:])
+        inputs = (
+            torch.from_numpy(latent).to(codes.device),
+            self.conditions.read(codes, coins[:, 0]),
+            coins[:, 1:],
+        )
+        # Last bits of a product may depend on its shape, and a last bit can turn a draw: of all
+        # parts of a step only this one could carry a unit's presence over to others' rows.
+        padding = -rows % _CHUNK
+        padded = [functional.pad(part, (0, 0) * (part.dim() - 1) + (0, padding)) for part in inputs]
+        chunks = zip(*(part.split(_CHUNK) for part in padded), strict=True)
+        return torch.cat([self.generator.rows(*chunk) for chunk in chunks])[:rows]
 
 
 class GeneratorLearner:

@@ -176,6 +176,36 @@ def test_partners_share_the_condition_of_their_row() -> None:
     assert not torch.equal(partners[:, :2], rows[:, :2])
 
 
+@pytest.mark.parametrize("rows", [1, 255, 256, 257, 600])
+def test_partners_are_made_in_products_of_one_shape(
+    rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shapes: list[int] = []
+    real = ChainedGenerator.rows
+    monkeypatch.setattr(
+        ChainedGenerator,
+        "rows",
+        lambda self, latent, *rest: (shapes.append(len(latent)), real(self, latent, *rest))[1],
+    )
+    pairs = PairLoss(random_critic(), random_generator(), conditions(), noise=NoiseSource.seeded(1))
+    partners = pairs.partners(torch.zeros(rows, 3, dtype=torch.int64))
+    assert partners.shape == (rows, 3)
+    assert shapes == [256] * -(-rows // 256)
+
+
+@torch.no_grad()
+def test_logits_of_a_row_are_the_same_bits_wherever_it_stands() -> None:
+    made, draws = random_generator(), torch.Generator().manual_seed(4)
+    row, place = torch.randn(1, 3, generator=draws), torch.tensor([4])
+    seen = []
+    for position in (0, 1, 100, 255):
+        latent = torch.randn(256, 3, generator=draws)
+        places = torch.randint(0, 10, (256,), generator=draws)
+        latent[position], places[position] = row[0], place[0]
+        seen.append(made.logits(latent, places)[position])
+    assert all(torch.equal(seen[0], other) for other in seen)
+
+
 def test_an_update_reads_the_critic_and_changes_the_generator_alone() -> None:
     critic, generator = random_critic(), random_generator()
     before = [part.detach().clone() for part in generator.parameters()]
