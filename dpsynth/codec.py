@@ -289,7 +289,10 @@ class _Buyer:
         return Codec(schema=self.schema, codes=codes, counts=counts, rows=rows)
 
     def ran(self) -> tuple[PlannedCharge, ...]:
-        """Return the plan's charges after checking that exactly those were run."""
+        """Return the plan's charges after checking that exactly those were run.
+
+        What one unit of this table moves is compared too, not the number of histograms alone.
+        """
         charges = []
         for charge in self.plan.charges:
             if charge.step not in self.measured:
@@ -299,10 +302,10 @@ class _Buyer:
             stated = histogram_event(
                 sigma=mechanism.sigma, histograms=self.measured[charge.step], unit=self.schema.unit
             )
-            if stated.count != mechanism.count:
+            moved = [(m.relation, m.sensitivity, m.count) for m in (stated, mechanism)]
+            if moved[0] != moved[1]:
                 raise IntegrityError(
-                    f"the codec measured another number of histograms in {charge.step!r} than "
-                    "the plan booked.",
+                    f"the codec measured other histograms in {charge.step!r} than the plan booked.",
                     code="DPS110",
                 )
             charges.append(charge)

@@ -8,6 +8,7 @@ absolute changes that add up to at most ``k``.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -154,8 +155,10 @@ def discover_levels(
     Only levels that occur receive noise; the others cannot pass, which is what ``failure_delta``
     pays for.
     """
-    levels, exact = np.unique(values.astype(str), return_counts=True)
-    noisy = release_counts(exact, sigma=event.sigma, noise=noise)
+    # Not an array of text, in which one long cell would widen those of all rows.
+    tally = Counter(values.tolist())
+    levels = sorted(tally)
+    noisy = release_counts([tally[level] for level in levels], sigma=event.sigma, noise=noise)
     kept = np.flatnonzero(noisy > selection_threshold(event))
     kept = np.sort(kept[np.argsort(-noisy[kept], kind="stable")][:most])
-    return tuple(str(level) for level in levels[kept]), noisy[kept]
+    return tuple(levels[place] for place in kept), noisy[kept]

@@ -54,17 +54,18 @@ def _exists(path: Path) -> IntegrityError:
     )
 
 
-def write_bytes(path: Path, content: bytes, *, mode: int = 0o644) -> None:
-    """Write a new file in one step: it is there whole or not at all.
+def write_bytes(path: Path, content: bytes, *, mode: int = 0o644, replace: bool = False) -> None:
+    """Write a file in one step: it is there whole or not at all.
 
     Raises
     ------
     IntegrityError
-        If the file exists.
+        If the file exists and is not to be replaced.
     UsageError
         If the folder cannot be written.
     """
-    refuse_existing(path)
+    if not replace:
+        refuse_existing(path)
     try:
         handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     except OSError:
@@ -77,12 +78,15 @@ def write_bytes(path: Path, content: bytes, *, mode: int = 0o644) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.chmod(scratch, mode)
-        # A hard link fails where the name was taken meanwhile; a rename would replace it.
-        os.link(scratch, path)
+        if replace:
+            os.replace(scratch, path)
+        else:
+            # A hard link fails where the name was taken meanwhile; a rename would replace it.
+            os.link(scratch, path)
     except FileExistsError:
         raise _exists(path) from None
     finally:
-        os.unlink(scratch)
+        Path(scratch).unlink(missing_ok=True)
 
 
 def write_frame(frame: pd.DataFrame, path: str | Path) -> None:

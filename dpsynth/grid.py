@@ -18,7 +18,10 @@ FANOUT = 128
 """Most cells that one level of the histogram tree opens below a cell."""
 
 CONTINUOUS_CELLS = 2**16
-"""Positions of a real column whose schema names no decimals."""
+"""Positions of a real column whose schema names no decimals, or more than a number holds."""
+
+MOST_POSITIONS = 2**53
+"""Beyond it neighbouring positions are the same float64."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +58,8 @@ class Grid:
         decimals : int or None
             Decimal places of a real column; ``None`` for as many as there are.
         """
-        if integer or decimals is not None:
-            step = 1.0 if integer else 10.0**-decimals if decimals else 1.0
+        step = 10.0 ** -(decimals or 0)
+        if integer or (decimals is not None and (high - low) / step < MOST_POSITIONS):
             return cls(low=low, step=step, size=max(1, math.floor((high - low) / step + 0.5) + 1))
         return cls(
             low=low, step=(high - low) / CONTINUOUS_CELLS, size=CONTINUOUS_CELLS, continuous=True

@@ -135,5 +135,6 @@ def _exact_discrete_gaussian(sigma: float, size: int) -> IntArray:
     import opendp.prelude as opendp
 
     opendp.enable_features("contrib")
-    space = opendp.vector_domain(opendp.atom_domain(T=int)), opendp.l2_distance(T=float)
+    # "int" would be 32 bits wide: the sampler stops at its ends, where the noise hides nothing.
+    space = opendp.vector_domain(opendp.atom_domain(T="i64")), opendp.l2_distance(T=float)
     return np.asarray(opendp.m.make_gaussian(*space, sigma)([0] * size), dtype=np.int64)

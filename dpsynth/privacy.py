@@ -415,6 +415,9 @@ class Plan:
     def __post_init__(self) -> None:
         if any(charge.mechanism.relation != self.unit.relation for charge in self.charges):
             raise UsageError("every mechanism of a plan must state the plan's own relation.")
+        if len({charge.step for charge in self.charges}) < len(self.charges):
+            # Leases count the runs of a step by its name.
+            raise UsageError("every step of a plan needs a name of its own.")
 
     @property
     def mechanisms(self) -> tuple[Mechanism, ...]:

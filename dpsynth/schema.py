@@ -44,7 +44,8 @@ SECONDS = {"day": 86_400, "hour": 3_600, "minute": 60, "second": 1}
 """Units of datetime columns."""
 
 _BOOLEAN_LEVELS = ("false", "true")
-_WHOLE = re.compile(r"[+-]?\d+(\.0+)?")
+# Python refuses to read longer numbers; 640 digits is the least to which it can be set.
+_WHOLE = re.compile(r"[+-]?\d{1,640}(\.0+)?")
 
 
 def canonical_level(text: str, *, whole: bool) -> str:

@@ -36,6 +36,11 @@ _COLUMN_KEYS = {
 }
 
 
+_MOST_SPAN = 2.0**1000
+_LARGEST_INTEGER = 2.0**61
+"""Positions between two such bounds are numbered with 64 bits."""
+
+
 class _Problems:
     """Collects problems, so that one reading names them all."""
 
@@ -346,6 +351,10 @@ def _check_numeric(column: Column, problems: _Problems) -> None:
             problems.add(name, "bounds are reversed.", "write the smaller one first.")
         elif low == high:
             problems.add(name, "bounds are equal: the column is constant.", "leave it out.")
+        elif not _MOST_SPAN**-1 <= high - low <= _MOST_SPAN:
+            problems.add(name, "bounds are too near or too far apart.", "use another unit.")
+        elif column.kind != Kind.REAL and max(-low, high) > _LARGEST_INTEGER:
+            problems.add(name, "bounds are beyond 2^61.", "use another unit.")
         elif column.kind == Kind.INTEGER and not (low.is_integer() and high.is_integer()):
             problems.add(name, "bounds of an integer must be whole.", "round them outwards.")
 

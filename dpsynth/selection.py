@@ -18,6 +18,7 @@ from scipy.optimize import brentq
 from dpsynth.accountant import Accountant
 from dpsynth.errors import BudgetError, IntegrityError, UsageError
 from dpsynth.filters import gaussian_delta
+from dpsynth.identity import CustodianKey, content_hmac
 from dpsynth.ledger import Ledger
 from dpsynth.noise import NoiseSource
 from dpsynth.privacy import (
@@ -175,6 +176,7 @@ class PrivateSearch:
         rows: int | None = None,
         noise: NoiseSource | None = None,
         progress: Progress | None = None,
+        key: CustodianKey | None = None,
     ) -> Synthesizer:
         """Spend a budget on one search.
 
@@ -194,6 +196,8 @@ class PrivateSearch:
             Operating system entropy by default. A seeded source marks the model as not releasable.
         progress : callable, optional
             Receives (0, 1) when the search begins and (1, 1) when it has ended; nothing between.
+        key : CustodianKey, optional
+            Recognises the table as the one that was entered under this name.
 
         Returns
         -------
@@ -206,6 +210,10 @@ class PrivateSearch:
             If the ledger refuses; the data has not been opened.
         DataError
             If the form of the table does not fit the schema; nothing has been spent.
+        IntegrityError
+            If the table is not the one that was entered; nothing has been spent.
+        UsageError
+            If the dataset is recognised by a key and none is given.
 
         Privacy
         -------
@@ -213,10 +221,11 @@ class PrivateSearch:
         """
         self._require_unfitted()
         noise = noise or NoiseSource.from_entropy()
-        reader = data if isinstance(data, TableReader) else TableReader(data, self.schema)
+        reader = TableReader.of(data, self.schema)
         plan = self.plan(budget, rows=rows)
         with ledger.reserve(plan, dataset=dataset) as charge:
             reader.preflight()
+            ledger.recognise(dataset, None if key is None else content_hmac(reader.source, key))
             charge.touch()
             if progress is not None:
                 progress(0, 1)

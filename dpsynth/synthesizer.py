@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
-import json
 import math
-import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -16,12 +14,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from dpsynth.accountant import Accountant
+from dpsynth.archive import pack, unpack
 from dpsynth.calibration import calibrate
+from dpsynth.checkpoint import CheckpointFile, Course, Kept, Progress
 from dpsynth.codec import Codec, CodecSettings, codec_charges
-from dpsynth.errors import IntegrityError, NotFittedError, UsageError, require_extra
+from dpsynth.errors import IntegrityError, NotFittedError, UsageError
 from dpsynth.files import write_bytes
 from dpsynth.identity import CustodianKey, content_hmac
-from dpsynth.ledger import Charge, Ledger
+from dpsynth.ledger import Charge, ChargeState, Ledger
 from dpsynth.noise import NoiseSource
 from dpsynth.privacy import Budget, Gaussian, Plan, PlannedCharge, PrivacyUnit, PrivateSelection
 from dpsynth.schema import Schema
@@ -34,11 +34,6 @@ DEFAULT_UNITS = 10_000
 
 _FAILURE_SHARE = 0.05
 """Share of δ set aside for category discovery, where a schema asks for it."""
-
-Progress = Callable[[int, int], None]
-
-Lease = Callable[[str, int], None]
-"""Enters in the ledger that a step of the plan will have run so often (``Charge.lease``)."""
 
 
 class Synthesizer(ABC):
@@ -72,6 +67,7 @@ class Synthesizer(ABC):
     """
 
     method: ClassVar[str] = ""
+    resumable: ClassVar[bool] = False
 
     def __init__(self, schema: Schema, *, codec: CodecSettings | None = None) -> None:
         schema.check()
@@ -84,6 +80,7 @@ class Synthesizer(ABC):
         self.plan_: Plan
         self.privacy_: dict[str, Any]
         self._codec: Codec
+        self._file: CheckpointFile | None = None
 
     # -- what a method fills in --------------------------------------------------------------
 
@@ -104,8 +101,7 @@ class Synthesizer(ABC):
         unit_index: npt.NDArray[np.int64],
         *,
         noise: NoiseSource,
-        progress: Progress | None,
-        lease: Lease | None,
+        course: Course,
     ) -> tuple[PlannedCharge, ...]:
         """Train on codes; return the charges that were run."""
 
@@ -166,6 +162,7 @@ class Synthesizer(ABC):
         noise: NoiseSource | None = None,
         progress: Progress | None = None,
         key: CustodianKey | None = None,
+        checkpoint: str | Path | None = None,
     ) -> Self:
         """Spend a budget on fitting this method to a table.
 
@@ -187,6 +184,10 @@ class Synthesizer(ABC):
             Receives (steps done, steps in all).
         key : CustodianKey, optional
             Recognises the table as the one that was entered under this name.
+        checkpoint : path, optional
+            File in which the fit keeps what it has released; :meth:`save` removes it. If it
+            exists, the fit that wrote it goes on, within its charge: steps that were leased and
+            lost count, and are not taken again.
 
         Returns
         -------
@@ -207,7 +208,8 @@ class Synthesizer(ABC):
         Privacy
         -------
         From the moment the first row is read the charge counts, whatever happens: in full, or, for
-        a run that ends early, with the steps of DP-SGD that were leased to it.
+        a run that ends early, with the steps of DP-SGD that were leased to it. A run that goes on
+        takes no more steps than were booked, those that were lost included.
         """
         if hasattr(self, "plan_"):
             raise UsageError(
@@ -215,35 +217,119 @@ class Synthesizer(ABC):
                 fix="make a new synthesizer and give it a budget of its own.",
             )
         noise = noise or NoiseSource.from_entropy()
-        reader = data if isinstance(data, TableReader) else TableReader(data, self.schema)
-        plan = self.plan(budget, rows=rows)
-        with ledger.reserve(plan, dataset=dataset) as charge:
-            reader.preflight()
-            ledger.recognise(dataset, None if key is None else content_hmac(reader.source, key))
-            charge.touch(leases=True)
-            table = reader.read(charge, rng=noise.generator)
+        reader = TableReader.of(data, self.schema)
+        file, kept = self._checkpoint(checkpoint, budget=budget, dataset=dataset)
+        if kept is None:
+            plan = self.plan(budget, rows=rows)
+            charge = ledger.reserve(plan, dataset=dataset)
+        else:
+            plan = plan_from_spec(kept.document["plan"])
+            charge = ledger.resume(kept.charge)
+        with charge:
+            # All steps may have been taken, and the model not been saved: then no row is needed.
+            is_done = charge.state is ChargeState.COMMITTED
+            if not is_done:
+                reader.preflight()
+                ledger.recognise(dataset, None if key is None else content_hmac(reader.source, key))
+            if kept is None:
+                charge.touch(leases=True)
             self.plan_ = plan
-            ran = self._fit_table(table, noise, progress, charge.lease)
+            ran = self._fit_table(
+                None if is_done else reader.read(charge, rng=noise.generator),
+                noise,
+                lambda releases: self._course(
+                    releases, charge, dataset, noise=noise, progress=progress, file=file, kept=kept
+                ),
+                kept,
+            )
             if ran != plan.charges:
                 raise IntegrityError(
                     "the mechanisms that ran are not those that were booked.", code="DPS110"
                 )
-            charge.commit()
+            if not is_done:
+                charge.commit()
         self.privacy_ = stated_privacy(plan, self.schema, charge=charge, ledger=ledger, noise=noise)
+        if kept is not None:
+            self.privacy_["releasable"] &= kept.document["releasable"]
+        self._file = file
         return self
+
+    def _checkpoint(
+        self, path: str | Path | None, *, budget: Budget, dataset: str
+    ) -> tuple[CheckpointFile | None, Kept | None]:
+        if path is None:
+            return None, None
+        if not self.resumable:
+            raise UsageError(
+                f"{self.method} keeps no checkpoints: it reads the rows in one go.",
+                fix="fit without a checkpoint.",
+            )
+        file = CheckpointFile(path)
+        kept = file.read()
+        if kept is not None:
+            kept.require(
+                method=self.method,
+                schema=self.schema.to_dict(),
+                dataset=dataset,
+                budget={"epsilon": budget.epsilon, "delta": budget.delta},
+            )
+        return file, kept
+
+    def _course(
+        self,
+        codec: Mapping[str, Any],
+        charge: Charge,
+        dataset: str,
+        *,
+        noise: NoiseSource,
+        progress: Progress | None,
+        file: CheckpointFile | None,
+        kept: Kept | None,
+    ) -> Course:
+        document = {
+            "method": self.method,
+            "schema": self.schema.to_dict(),
+            "dataset": dataset,
+            "budget": {"epsilon": self.plan_.budget.epsilon, "delta": self.plan_.budget.delta},
+            "plan": self.plan_.spec(),
+            "charge": charge.id,
+            "releasable": noise.releasable and (kept is None or kept.document["releasable"]),
+            **codec,
+        }
+        return Course(
+            progress=progress,
+            lease=charge.lease,
+            keep=None if file is None else partial(file.write, document),
+            kept=None if kept is None else kept.arrays,
+            leased={} if kept is None else charge.leased,
+        )
 
     def _fit_table(
         self,
-        table: Table,
+        table: Table | None,
         noise: NoiseSource,
-        progress: Progress | None,
-        lease: Lease | None = None,
+        course: Callable[[Mapping[str, Any]], Course] | None = None,
+        kept: Kept | None = None,
     ) -> tuple[PlannedCharge, ...]:
-        codec = self._take_settings(self.plan_.parameters)
-        self._codec, bought = Codec.fit(table, plan=self.plan_, settings=codec, noise=noise)
-        codes = self._codec.encode(table)
+        """Buy the codec and train, or go on from what was kept; return the charges that ran.
+
+        ``course`` is told what the codec released. Without a table nothing remains to be read.
+        """
+        settings = self._take_settings(self.plan_.parameters)
+        if kept is None:
+            assert table is not None
+            self._codec, bought = Codec.fit(table, plan=self.plan_, settings=settings, noise=noise)
+        else:
+            self._codec = Codec.from_state(self.schema, kept.document["codec"])
+            steps = kept.document["bought"]
+            bought = tuple(charge for charge in self.plan_.charges if charge.step in steps)
+        released = {"codec": self._codec.state(), "bought": [charge.step for charge in bought]}
+        codes = np.zeros((0, len(self._codec.codes)), dtype=np.int32)
         return bought + self._fit_codes(
-            codes, table.unit_index, noise=noise, progress=progress, lease=lease
+            codes if table is None else self._codec.encode(table),
+            np.zeros(0, dtype=np.int64) if table is None else table.unit_index,
+            noise=noise,
+            course=Course.plain() if course is None else course(released),
         )
 
     def _take_settings(self, parameters: Mapping[str, Any]) -> CodecSettings:
@@ -285,6 +371,8 @@ class Synthesizer(ABC):
     def save(self, path: str | Path) -> None:
         """Write the model as JSON and tensors into one file; an existing file is not replaced.
 
+        A checkpoint of the fit is removed: it is not needed any more.
+
         Raises
         ------
         IntegrityError
@@ -304,16 +392,9 @@ class Synthesizer(ABC):
             "privacy": self.privacy_,
             "codec": self._codec.state(),
         }
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr("model.json", json.dumps(document, indent=1, allow_nan=False))
-            arrays = self._arrays()
-            if arrays:
-                tensors = require_extra(
-                    "safetensors.numpy", extra="neural", purpose="Saving a neural model"
-                )
-                archive.writestr("weights.safetensors", tensors.save(arrays))
-        write_bytes(Path(path), buffer.getvalue())
+        write_bytes(Path(path), pack(document, self._arrays()))
+        if self._file is not None:
+            self._file.remove()
 
     @classmethod
     def _from_document(
@@ -470,23 +551,4 @@ def read_model(path: str | Path) -> tuple[dict[str, Any], dict[str, npt.NDArray[
     IntegrityError
         If it is not a dpsynth model.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            document = json.loads(archive.read("model.json"))
-            names = archive.namelist()
-            stored = archive.read("weights.safetensors") if "weights.safetensors" in names else b""
-    except FileNotFoundError:
-        raise UsageError(f"there is no model at {str(path)!r}.") from None
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
-        raise IntegrityError(
-            f"{str(path)!r} is not a dpsynth model, or it is damaged.", code="DPS602"
-        ) from None
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise IntegrityError(f"{str(path)!r} is not a model of format {FORMAT}.", code="DPS602")
-    arrays: dict[str, npt.NDArray[np.float32]] = {}
-    if stored:
-        tensors = require_extra(
-            "safetensors.numpy", extra="neural", purpose="Loading a neural model"
-        )
-        arrays = tensors.load(stored)
-    return document, arrays
+    return unpack(path, format=FORMAT, what="model")

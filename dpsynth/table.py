@@ -10,6 +10,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Protocol
 
 import numpy as np
@@ -39,6 +40,8 @@ IntArray = npt.NDArray[np.int64]
 
 NULLS = frozenset({"", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "<NA>", "NaT"})
 """Texts that mean null, unless the column declares them as a level."""
+
+_LARGEST = int(np.finfo(np.float64).max)
 
 _FRACTION = re.compile(r"([T ]\d{2}:?\d{2}:?\d{2})[.,]\d+")
 
@@ -205,6 +208,30 @@ class TableReader:
         self.fit_rows: pd.DataFrame
         self.holdout_rows: pd.DataFrame
 
+    @classmethod
+    def of(cls, data: Source | TableReader, schema: Schema) -> TableReader:
+        """Return a reader of a table, or the reader that was given, for a schema.
+
+        Raises
+        ------
+        UsageError
+            If a reader was given that was made for another schema.
+
+        Privacy
+        -------
+        The reader bounds the rows per unit, the schema of the plan sets the noise: two schemas
+        could name two units or two bounds.
+        """
+        if not isinstance(data, TableReader):
+            return cls(data, schema)
+        if data.schema != schema:
+            raise UsageError(
+                "the reader was made for another schema than the synthesizer.",
+                code="DPS113",
+                fix="make both from the same schema.",
+            )
+        return data
+
     def preflight(self) -> None:
         """Refuse what :func:`preflight` refuses."""
         preflight(self.source, self.schema)
@@ -339,9 +366,12 @@ def _values(series: pd.Series, column: Column) -> npt.NDArray:
 def cell_text(series: pd.Series) -> pd.Series:
     """Return text, missing where the value is; numbers without a trailing ``.0``."""
     values = series.astype(object)
-    missing = series.isna()
+    if series.dtype == object:
+        # pandas compares cells with themselves, which a signalling NaN does not bear.
+        loud = [isinstance(value, Decimal) and value.is_snan() for value in values]
+        values = values.mask(np.array(loud, dtype=bool), None)
     text = values.map(_plain, na_action="ignore").astype(object)
-    return text.where(~missing, other=None)
+    return text.where(~values.isna(), other=None)
 
 
 def _plain(value: object) -> str:
@@ -349,7 +379,10 @@ def _plain(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
-    return str(value)
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        return "inf" if value > 0 else "-inf"  # Python does not write numbers of any length
+    # What is no valid text cannot be compared or written either.
+    return str(value).encode("utf-8", "replace").decode()
 
 
 def _levels(series: pd.Series, column: Column) -> npt.NDArray[np.object_]:

@@ -141,7 +141,8 @@ class StatementRelease:
     charge_ids : tuple of str
         Charges that it rests on.
     epsilon : float
-        ε of those charges together, at the δ of the budget.
+        ε of those charges together, at the δ of the budget, for parameters that were fixed before
+        the first of them ran. Of one charge alone it needs no such condition.
 
     Raises
     ------

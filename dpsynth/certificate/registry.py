@@ -15,6 +15,7 @@ from dpsynth.certificate.wording import (
     mechanism_words,
     n_policy_words,
     neighbours,
+    steps_words,
     unit_words,
 )
 from dpsynth.errors import DPSynthError, require_extra
@@ -160,6 +161,7 @@ def _mechanisms(statement: Statement, facts: DeploymentFacts) -> str:
     lines = [
         f"{number}. {_quoted(charge.method)} on {_quoted(charge.dataset)}, {charge.state}: "
         + "; ".join(_quoted(f"{s}: {mechanism_words(spec)}") for s, spec in charge.mechanisms)
+        + ("" if charge.steps_run is None else f"; of it {_quoted(steps_words(charge))}")
         for number, charge in enumerate(statement.charges, start=1)
         if charge.counts
     ]

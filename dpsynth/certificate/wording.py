@@ -27,6 +27,8 @@ _N_POLICY = {
 _FILTERS = {
     "rdp": "Rényi divergence at one order that was fixed when the ledger was made",
     "zcdp": "zero-concentrated differential privacy (ρ)",
+    "gdp": "Gaussian differential privacy (μ²)",
+    "rdp_mixture": "Rényi divergence at several orders whose weights were fixed at the beginning",
 }
 
 _KINDS = {
@@ -35,7 +37,7 @@ _KINDS = {
     "partition_selection": "discovery of categories by noisy counts and a threshold",
     "laplace": "Laplace noise",
     "exponential": "exponential mechanism",
-    "poisson_sampled_gaussian": "DP-SGD: Gaussian noise on Poisson samples",
+    "poisson_sampled_gaussian": "Gaussian noise on sums over Poisson samples",
     "pate_vote": "noisy votes of an ensemble",
     "zcdp": "mechanism known by its zCDP bound",
     "private_selection": "best of a random number of trials",

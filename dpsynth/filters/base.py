@@ -52,6 +52,18 @@ class Measures:
     rho: float | None
     mu_squared: float | None
 
+    def at_most(self, booked: Measures) -> Measures:
+        """Return the smaller of both bounds wherever both exist.
+
+        A part of a plan costs no more than the plan, also where another machine or another version
+        of the libraries comes to a figure that is larger in its last digits.
+        """
+        return Measures(
+            rdp=tuple(map(min, self.rdp, booked.rdp)),
+            rho=_smaller(self.rho, booked.rho),
+            mu_squared=_smaller(self.mu_squared, booked.mu_squared),
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopRule(ABC):
@@ -192,6 +204,10 @@ class ScalarRule(StopRule):
         if total == 0:
             return 0.0
         return total / self.limit if self.limit > 0 else math.inf
+
+
+def _smaller(one: float | None, other: float | None) -> float | None:
+    return one if one is None or other is None else min(one, other)
 
 
 def finite_or_inf(cost: float | None) -> float:

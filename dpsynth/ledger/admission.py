@@ -14,7 +14,15 @@ from dpsynth.rounding import round_down, round_up
 
 Cost = tuple[float, ...]
 
-_WITHOUT_SAMPLING = {FilterKind.ZCDP: "zCDP", FilterKind.GDP: "Gaussian differential privacy"}
+# In these measures not every mechanism has a cost (docs/filters.md).
+_NARROW = {
+    FilterKind.ZCDP: ("zCDP", "take a method that does not sample rows."),
+    FilterKind.GDP: (
+        "Gaussian differential privacy",
+        "run releases with continuous Gaussian noise only; for the methods of this package the "
+        "budget must be kept in another measure (rdp), which is settled when a ledger is made.",
+    ),
+}
 
 
 def decide(
@@ -38,37 +46,46 @@ def decide(
         return "filter"
     if rule.closes_with_first_plan and not costs and cost.epsilon <= rule.budget.epsilon:
         return "plan"
-    if math.isinf(rule.main_cost(asked)) and rule.kind in _WITHOUT_SAMPLING:
-        return BudgetError(
-            f"this plan has no finite cost in {_WITHOUT_SAMPLING[rule.kind]}, in which the budget "
-            "is kept.",
-            code="DPS104",
-            fix="take a method that does not sample rows.",
-        )
     price_tag = f"this plan costs ε = {round_up(cost.epsilon):g} at δ = {rule.budget.delta:g}"
+    left = what_is_left(rule, costs)
+    if math.isinf(rule.main_cost(asked)) and rule.kind in _NARROW:
+        measure, fix = _NARROW[rule.kind]
+        return BudgetError(
+            f"{price_tag} and has no finite cost in {measure}, in which the budget is kept. {left}",
+            code="DPS104",
+            fix=fix,
+        )
     if rule.admits([*costs, asked], []):
         return BudgetError(
             f"{price_tag}, and its category discovery may fail with probability "
             f"{cost.failure_delta:.3g}; {max(0.0, rule.failure_delta - math.fsum(failures)):.3g} "
-            f"of the {rule.failure_delta:.3g} that is set aside for failures remains.",
+            f"of the {rule.failure_delta:.3g} that is set aside for failures remains. {left}",
             code="DPS101",
             fix="declare the categories in the schema, or plan with a smaller delta.",
         )
     fits = round_down(room(rule, costs))
-    share, left = rule.used([asked]), max(0.0, 1 - rule.used(costs))
     if fits > 0:
-        rest = f"there is room left for Gaussian noise of ε up to {fits:g} on its own"
         fix = f"plan with an epsilon of at most {fits:g}; a method that samples rows may need less."
     else:
-        rest = "nothing is left"
         fix = (
             "nothing more can be run on these people; a model that is fitted can still be sampled."
         )
     return BudgetError(
-        f"{price_tag}. Of the population's ε = {rule.budget.epsilon:g} {rest} (the plan asks for "
-        f"{share:.4g} of what the filter admits, and {left:.4g} of it is left).",
+        f"{price_tag} and asks for {rule.used([asked]):.4g} of what the filter admits. {left}",
         code="DPS101",
         fix=fix,
+    )
+
+
+def what_is_left(rule: StopRule, costs: Sequence[Cost]) -> str:
+    """Say what remains of a budget and what would fit; every refusal ends so."""
+    budget = f"Of the population's ε = {rule.budget.epsilon:g} at δ = {rule.budget.delta:g}"
+    fits = round_down(room(rule, costs))
+    if fits <= 0:
+        return f"{budget} nothing is left."
+    return (
+        f"{budget} there is room left for Gaussian noise of ε up to {fits:g} at that δ, on its own "
+        f"({max(0.0, 1 - rule.used(costs)):.4g} of what the filter admits)."
     )
 
 
@@ -79,7 +96,7 @@ def room(rule: StopRule, costs: Sequence[Cost]) -> float:
     return rule.largest_gaussian(costs)
 
 
-def other_unit(plan: Plan, unit: PrivacyUnit) -> BudgetError | None:
+def other_unit(plan: Plan, unit: PrivacyUnit, *, left: str) -> BudgetError:
     """Return the refusal of a plan that protects another unit than the population's."""
     differences = [
         f"{name} is {getattr(plan.unit, name)!s} in the plan and {getattr(unit, name)!s} in the "
@@ -87,22 +104,20 @@ def other_unit(plan: Plan, unit: PrivacyUnit) -> BudgetError | None:
         for name in ("column", "max_rows", "relation")
         if getattr(plan.unit, name) != getattr(unit, name)
     ]
-    if not differences:
-        return None
     return BudgetError(
-        "the plan does not protect the unit of this budget: " + "; ".join(differences) + ".",
+        f"the plan, of ε = {plan.budget.epsilon:g} at δ = {plan.budget.delta:g}, does not protect "
+        f"the unit of this budget: {'; '.join(differences)}. {left}",
         code="DPS105",
         fix="state in the schema the unit that the ledger was made for.",
     )
 
 
-def understated(plan: Plan, cost: Price) -> BudgetError | None:
+def understated(plan: Plan, cost: Price, *, left: str) -> BudgetError:
     """Return the refusal of a plan whose mechanisms cost more than it states."""
-    if cost.epsilon_as_planned <= plan.budget.epsilon:
-        return None
     return BudgetError(
         f"the mechanisms of this plan cost ε = {round_up(cost.epsilon_as_planned):g} at "
-        f"δ = {plan.budget.delta:g}, more than the ε = {plan.budget.epsilon:g} that it states.",
+        f"δ = {plan.budget.delta:g}, more than the ε = {plan.budget.epsilon:g} that it states. "
+        f"{left}",
         code="DPS106",
         fix="calibrate the mechanisms to the budget of the plan.",
     )

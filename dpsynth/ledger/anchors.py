@@ -100,7 +100,7 @@ class AnchorNotes:
             return None
         sequence, head = max(noted, key=lambda note: int(note[0]))
         anchor = Anchor(ledger_id=ledger_id, sequence=int(sequence), head=head)
-        if len(lines) > _LINES:
+        if len(noted) > _LINES:
             self._shorten(anchor)
         return anchor
 
@@ -151,7 +151,9 @@ class AnchorNotes:
 
 
 def _line(anchor: Anchor) -> bytes:
-    return f"{anchor.sequence} {anchor.head}\n".encode("ascii")
+    # It begins a line as well as it ends one: what a full disk or a kill left unfinished before it
+    # must not run together with it into the note of an entry that never was.
+    return f"\n{anchor.sequence} {anchor.head}\n".encode("ascii")
 
 
 def read_anchor(path: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 from dpsynth.errors import BudgetError, IntegrityError, UsageError
 from dpsynth.filters import FAILURE_SHARE, FilterKind, stop_rule
 from dpsynth.ledger import replay as replays
-from dpsynth.ledger.admission import decide, other_unit, understated
+from dpsynth.ledger.admission import decide, other_unit, understated, what_is_left
 from dpsynth.ledger.anchors import Anchor, AnchorNotes
 from dpsynth.ledger.bodies import (
     dataset_body,
@@ -286,28 +286,14 @@ class Ledger:
         -------
         That a table is the one that was entered is outside the guarantee, like its form.
         """
-        known = self._known_datasets()
-        row = self._row(known, dataset)
-        if row["content_hmac"] is None and content_hmac is None:
+        if not _is_new(self._known_datasets(), dataset, content_hmac):
             return
-        if content_hmac is None:
-            raise UsageError(
-                f"the dataset {dataset!r} is recognised by a keyed digest, and no key is given.",
-                code="DPS517",
-                fix="give the custodian's key.",
-            )
-        _refuse_twin(known, dataset, content_hmac)
-        if row["content_hmac"] is None:
-            with self._store.writing():
-                body = {"dataset_id": row["dataset_id"], "content_hmac": content_hmac}
+        with self._store.writing():
+            # Once more: another process may have been quicker, with this table or another.
+            known = self._datasets()
+            if _is_new(known, dataset, content_hmac):
+                body = {"dataset_id": known[dataset]["dataset_id"], "content_hmac": content_hmac}
                 self._store.append("identified", body)
-        elif row["content_hmac"] != content_hmac:
-            raise IntegrityError(
-                f"this table is not the one that was entered as {dataset!r}, or the key is "
-                "another one.",
-                code="DPS616",
-                fix="enter it as a dataset of its own: it charges the same budget.",
-            )
 
     def reserve(self, plan: Plan, *, dataset: str) -> Charge:
         """Book a plan before it reads data, or refuse it.
@@ -340,9 +326,9 @@ class Ledger:
         """
         if not plan.charges:
             raise UsageError("the plan runs no mechanism, so that there is nothing to book.")
-        dataset_id = self._row(self._known_datasets(), dataset)["dataset_id"]
-        refusal = other_unit(plan, self.unit)
-        if refusal is not None:
+        dataset_id = _row(self._known_datasets(), dataset)["dataset_id"]
+        if plan.unit != self.unit:
+            refusal = other_unit(plan, self.unit, left=self._left())
             self._refuse(refusal, plan, dataset_id, epsilon=None)
         # Before the write lock is taken: this may need seconds, and depends on the plan alone.
         cost = price(
@@ -351,8 +337,8 @@ class Ledger:
             delta=self.budget.delta,
             planned_delta=plan.budget.delta,
         )
-        refusal = understated(plan, cost)
-        if refusal is not None:
+        if cost.epsilon_as_planned > plan.budget.epsilon:
+            refusal = understated(plan, cost, left=self._left())
             self._refuse(refusal, plan, dataset_id, epsilon=cost.epsilon)
         with self._store.writing():
             costs, failures = self._live_costs()
@@ -641,7 +627,7 @@ class Ledger:
             if before["rule"] == "filter":
                 # Worked out before the write lock is taken.
                 ran = realised(json.loads(before["spec"]), json.loads(before["leased"]))
-                measures = measure(ran, orders=self._rule.orders)
+                measures = measure(ran, orders=self._rule.orders).at_most(measures)
             with self._store.writing():
                 now = self._expect(charge_id, ChargeState.TOUCHED, "can be stopped")
                 if now["leased"] != before["leased"]:
@@ -651,19 +637,14 @@ class Ledger:
                 self._store.append(ChargeState.STOPPED, body)
                 return
 
+    def _left(self) -> str:
+        with self._store.reading():
+            costs, _ = self._live_costs()
+        return what_is_left(self._rule, costs)
+
     def _known_datasets(self) -> dict[str, Row]:
         with self._store.reading():
             return self._datasets()
-
-    @staticmethod
-    def _row(known: dict[str, Row], name: str) -> Row:
-        if name not in known:
-            names = ", ".join(repr(other) for other in known)
-            raise UsageError(
-                f"the ledger knows no dataset {name!r}; it knows {names}.",
-                fix="name one of these, or add the dataset to the population it is about.",
-            )
-        return known[name]
 
     def _refuse(
         self, refusal: BudgetError, plan: Plan, dataset_id: str, *, epsilon: float | None
@@ -672,6 +653,38 @@ class Ledger:
         with self._store.writing():
             self._store.append("refused", body)
         raise refusal
+
+
+def _row(known: dict[str, Row], name: str) -> Row:
+    if name not in known:
+        names = ", ".join(repr(other) for other in known)
+        raise UsageError(
+            f"the ledger knows no dataset {name!r}; it knows {names}.",
+            fix="name one of these, or add the dataset to the population it is about.",
+        )
+    return known[name]
+
+
+def _is_new(known: dict[str, Row], dataset: str, content_hmac: str | None) -> bool:
+    """Tell whether a digest is to be entered; refuse one that is not the dataset's."""
+    entered = _row(known, dataset)["content_hmac"]
+    if content_hmac is None:
+        if entered is None:
+            return False
+        raise UsageError(
+            f"the dataset {dataset!r} is recognised by a keyed digest, and no key is given.",
+            code="DPS517",
+            fix="give the custodian's key.",
+        )
+    _refuse_twin(known, dataset, content_hmac)
+    if entered is not None and entered != content_hmac:
+        raise IntegrityError(
+            f"this table is not the one that was entered as {dataset!r}, or the key is "
+            "another one.",
+            code="DPS616",
+            fix="enter it as a dataset of its own: it charges the same budget.",
+        )
+    return entered is None
 
 
 def _refuse_twin(known: dict[str, Row], name: str, content_hmac: str | None) -> None:

@@ -73,7 +73,7 @@ def verified_body(entry: Entry, *, after: Entry | None) -> dict[str, Any]:
     expected = after.seq + 1 if after else 1
     if entry.seq != expected:
         raise damaged(expected, "is missing")
-    if not all(isinstance(part, str) for part in entry[1:]):
+    if set(map(type, entry[1:])) != {str}:
         raise damaged(entry.seq, "is not text")
     if entry.prev_hash != (after.hash if after else GENESIS):
         raise damaged(entry.seq, "does not follow on the entry before it")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -17,6 +18,7 @@ _NETWORK = frozenset(
 )  # fmt: skip
 
 _MOUNTS = Path("/proc/self/mountinfo")
+_OCTAL = re.compile(r"\\([0-7]{3})")
 
 
 def refuse_network(path: Path) -> None:
@@ -49,8 +51,8 @@ def _kind(path: Path) -> str | None:
     best, kind = "", None
     for line in lines:
         fields, _, rest = line.partition(" - ")
-        # Blanks and the like are written as octal escapes.
-        mount = fields.split()[4].encode("latin-1", "replace").decode("unicode_escape")
+        # Blanks and the like are written as octal escapes; other characters stand for themselves.
+        mount = _OCTAL.sub(lambda escape: chr(int(escape[1], 8)), fields.split()[4])
         inside = where == mount or where.startswith(mount.rstrip("/") + "/")
         # Of two mounts at one place the later one counts.
         if inside and len(mount) >= len(best):

@@ -140,8 +140,12 @@ class Server:
             options["postgresql_readonly"] = not write
         connection = self._engine.connect().execution_options(**options)
         self._connection = connection
-        if write:
-            self._take_turn(connection)
+        try:
+            if write:
+                self._take_turn(connection)
+        except BaseException:
+            self.rollback()
+            raise
 
     def _take_turn(self, connection: sa.Connection) -> None:
         if self._dialect == "postgresql":

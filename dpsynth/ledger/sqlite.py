@@ -39,7 +39,9 @@ class SQLite:
 
     def __init__(self, connection: sqlite3.Connection, path: Path | None) -> None:
         self._connection = connection
-        self._path = path
+        # Absolute: a program may change its folder while the ledger is open.
+        self._path = None if path is None else path.absolute()
+        self._file = None if path is None else _identity(path)
 
     @classmethod
     def in_memory(cls) -> Self:
@@ -118,6 +120,14 @@ class SQLite:
 
     def begin(self, *, write: bool) -> None:
         """Begin a transaction; one that writes waits for its turn."""
+        if self._path is not None and _identity(self._path) != self._file:
+            # SQLite would go on with the file that was opened, which has no name any more: what is
+            # spent there nobody else would ever see.
+            raise IntegrityError(
+                "the file of the ledger was exchanged or removed while it was open.",
+                code="DPS614",
+                fix="open the ledger again; restore the newest copy if it is refused then.",
+            )
         self._connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
 
     def commit(self) -> None:
@@ -146,7 +156,7 @@ class SQLite:
     def settle(self) -> None:
         """Make the name of a new file durable."""
         if self._path is not None:
-            _sync_directory(self._path.absolute().parent)
+            _sync_directory(self._path.parent)
 
     def discard(self) -> None:
         """Remove what :meth:`create` made."""
@@ -274,6 +284,15 @@ def _not_writable() -> UsageError:
         code="DPS511",
         fix="give write permission for the file and its directory, or open it with read_only=True.",
     )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another of the same name; ``None`` where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _sync_directory(directory: Path) -> None:

@@ -81,6 +81,7 @@ class Store:
         self.after_commit: Callable[[Entry], None] | None = None
         self._database = database
         self._head: Entry | None = None
+        self._seen: Entry | None = None
         self._pid = os.getpid()
         self._closed = False
         self._lock = threading.RLock()
@@ -134,13 +135,30 @@ class Store:
                 self._database.begin(write=write)
                 try:
                     before = self._head = None if new else self._read_head()
+                    self._require_seen()
                     yield
                     self._database.commit()
                 except BaseException:
                     self._database.rollback()
                     raise
+            self._seen = self._head
             if write and self._head is not before and self._head and self.after_commit:
                 self.after_commit(self._head)
+
+    def _require_seen(self) -> None:
+        """Refuse a ledger that has lost what this process has seen in it.
+
+        Whole logs are verified when a ledger is opened; a process that keeps one open for weeks
+        must not go on spending from an older state that was restored under its hands.
+        """
+        seen = self._seen
+        if seen is None or seen == self._head or self.entry(seen.seq) == seen:
+            return
+        raise IntegrityError(
+            f"entry {seen.seq}, which this process has seen, is not in the ledger any more.",
+            code="DPS614",
+            fix="restore the newest copy; this one was cut off, rewritten or is an older state.",
+        )
 
     # -- log and tables ------------------------------------------------------------------------
 

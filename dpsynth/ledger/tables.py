@@ -98,6 +98,10 @@ KEYS = {table: next(iter(fields)) for table, fields in TABLES.items() if table !
 INDEXES = {"charge_cost": ("charge", ("state", "cost", "failure_delta"))}
 
 
+# Made once: `json.dumps` with these options makes one at every call, and a ledger is long.
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
 class Change(NamedTuple):
     """The row that an entry writes, or the fields of a row that it changes."""
 
@@ -228,4 +232,4 @@ def _new(entry: Entry, key: str, values: dict[str, Any], *, table: str | None = 
 
 def _text(part: object) -> str:
     """Return a part of a parsed body as canonical JSON: in a body reals are strings already."""
-    return json.dumps(part, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _ENCODER.encode(part)

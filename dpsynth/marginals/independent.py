@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from dpsynth.calibration import calibrate
+from dpsynth.checkpoint import Course
 from dpsynth.codec import CodecSettings
 from dpsynth.noise import NoiseSource
 from dpsynth.privacy import Budget, PlannedCharge
-from dpsynth.synthesizer import Lease, Progress, Synthesizer
+from dpsynth.synthesizer import Synthesizer
 
 
 class Independent(Synthesizer):
@@ -50,10 +51,9 @@ class Independent(Synthesizer):
         unit_index: npt.NDArray[np.int64],
         *,
         noise: NoiseSource,
-        progress: Progress | None,
-        lease: Lease | None,
+        course: Course,
     ) -> tuple[PlannedCharge, ...]:
-        del codes, unit_index, noise, progress
+        del codes, unit_index, noise, course
         return ()
 
     def _sample_codes(self, n: int, rng: np.random.Generator) -> npt.NDArray[np.int32]:

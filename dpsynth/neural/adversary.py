@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from torch.nn import functional
 from dpsynth.neural.chained import ChainedGenerator
 from dpsynth.neural.conditions import Conditions
 from dpsynth.neural.critic import Critic
+from dpsynth.neural.optimise import AveragedAdam
 from dpsynth.noise import NoiseSource
 
 _FLOOR = 1e-4
@@ -135,29 +135,28 @@ class GeneratorLearner:
         self.generator, self.critic, self.conditions = generator, critic, conditions
         device = generator.offsets.device
         self._shares = torch.cat(list(shares)).to(device)
-        self.rows, self._every, self._steps = rows, every, steps
-        self._learning_rate, self._marginal_weight = learning_rate, marginal_weight
-        self._averaged_from = steps - math.floor(averaged_share * steps)
+        self.rows, self._every, self._marginal_weight = rows, every, marginal_weight
         self._rng = torch.Generator(device=device).manual_seed(seed)
-        self._parameters = list(generator.parameters())
-        self._optimizer = torch.optim.Adam(self._parameters, lr=learning_rate)
-        self._sums = [torch.zeros_like(part) for part in self._parameters]
-        self._summed = 0
+        self._optimizer = AveragedAdam(
+            list(generator.parameters()),
+            learning_rate=learning_rate,
+            steps=max(1, steps // every),
+            averaged_share=averaged_share,
+        )
 
     def __call__(self, taken: int) -> None:
         """Take an update where one is due after ``taken`` steps of the critic."""
-        if taken % self._every:
-            return
-        for group in self._optimizer.param_groups:
-            group["lr"] = self._learning_rate * (1 - taken / self._steps)
-        gradients = torch.autograd.grad(self._loss(), self._parameters)
-        for parameter, gradient in zip(self._parameters, gradients, strict=True):
-            parameter.grad = gradient
-        self._optimizer.step()
-        if taken > self._averaged_from:
-            self._summed += 1
-            for total, parameter in zip(self._sums, self._parameters, strict=True):
-                total += parameter.detach()
+        if taken % self._every == 0:
+            gradients = torch.autograd.grad(self._loss(), self._optimizer.parameters)
+            self._optimizer.step(gradients, taken // self._every - 1)
+
+    def state(self) -> Mapping[str, Tensor]:
+        """Return weights and moments. The stream of generated rows may begin anew."""
+        return self._optimizer.state()
+
+    def load(self, kept: Mapping[str, Tensor]) -> None:
+        """Take back what :meth:`state` returned."""
+        self._optimizer.load(kept)
 
     def _loss(self) -> Tensor:
         generator, device = self.generator, self._shares.device
@@ -169,10 +168,6 @@ class GeneratorLearner:
         divergence = (self._shares * ratio).sum()
         return self._marginal_weight * divergence - self.critic.frozen()(rows).mean()
 
-    @torch.no_grad()
     def finish(self) -> None:
         """Give the generator the average of its last weights."""
-        for total, parameter in zip(self._sums, self._parameters, strict=True):
-            if self._summed:
-                parameter.copy_(total / self._summed)
-            parameter.grad = None
+        self._optimizer.finish()

@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from dpsynth.checkpoint import Course
 from dpsynth.codec import CodecSettings
 from dpsynth.columns import NumericCodes
 from dpsynth.errors import UsageError
@@ -23,7 +24,6 @@ from dpsynth.neural.ordinal import ordinal_basis
 from dpsynth.noise import NoiseSource
 from dpsynth.privacy import Budget, PlannedCharge
 from dpsynth.schema import Schema, canonical_level
-from dpsynth.synthesizer import Lease, Progress
 
 T = TypeVar("T")
 
@@ -113,8 +113,7 @@ class DPAutoregressive(DPSGDSynthesizer[AutoregressiveSettings]):
         unit_index: npt.NDArray[np.int64],
         *,
         noise: NoiseSource,
-        progress: Progress | None,
-        lease: Lease | None,
+        course: Course,
     ) -> tuple[PlannedCharge, ...]:
         network = self._make_network(initial_generator(noise))
         self._start_biases(network)
@@ -125,8 +124,7 @@ class DPAutoregressive(DPSGDSynthesizer[AutoregressiveSettings]):
             codes[:, self._order],
             unit_index,
             noise=noise,
-            progress=progress,
-            lease=lease,
+            course=course,
         )
         self._network = network.cpu()
         self._rake(noise.generator)

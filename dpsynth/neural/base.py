@@ -14,12 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from dpsynth.calibration import calibrate
+from dpsynth.checkpoint import Arrays, Course
 from dpsynth.codec import CodecSettings
-from dpsynth.neural.dpsgd import TrainingSettings, UnitRows, train
+from dpsynth.neural.dpsgd import Companion, Resumption, State, TrainingSettings, UnitRows, train
 from dpsynth.noise import NoiseSource
 from dpsynth.privacy import Budget, Mechanism, PlannedCharge, PoissonSampledGaussian
 from dpsynth.schema import Schema
-from dpsynth.synthesizer import Lease, Progress, Synthesizer
+from dpsynth.synthesizer import Synthesizer
 
 TRAINING = "DP-SGD"
 
@@ -167,6 +168,8 @@ class NeuralSynthesizer(Synthesizer, Generic[S]):
 class DPSGDSynthesizer(NeuralSynthesizer[D]):
     """A neural method whose one mechanism is a run of DP-SGD on the codec's codes."""
 
+    resumable = True
+
     def _mechanism(self, settings: D, scale: float, units: int) -> PoissonSampledGaussian:
         return settings.training(units).event(noise_multiplier=scale, unit=self.schema.unit)
 
@@ -178,10 +181,9 @@ class DPSGDSynthesizer(NeuralSynthesizer[D]):
         unit_index: npt.NDArray[np.int64],
         *,
         noise: NoiseSource,
-        progress: Progress | None,
-        lease: Lease | None,
+        course: Course,
         copies: int = 1,
-        after_step: Callable[[int], None] | None = None,
+        companion: Companion | None = None,
     ) -> tuple[PlannedCharge, ...]:
         """Train a network, in place, by the mechanism of the plan; return what was run."""
         mechanism = self.plan_.mechanism(TRAINING)
@@ -198,10 +200,12 @@ class DPSGDSynthesizer(NeuralSynthesizer[D]):
             settings=self._chosen.training(int(self.plan_.parameters["expected_units"])),
             mechanism=mechanism,
             noise=noise,
-            progress=progress,
-            lease=None if lease is None else partial(lease, TRAINING),
+            progress=course.progress,
+            lease=None if course.lease is None else partial(course.lease, TRAINING),
             copies=copies,
-            after_step=after_step,
+            companion=companion,
+            keep=None if course.keep is None else partial(_keep, course.keep),
+            resumption=_resumption(course),
         )
         return (PlannedCharge(step=TRAINING, mechanism=ran),)
 
@@ -209,3 +213,14 @@ class DPSGDSynthesizer(NeuralSynthesizer[D]):
 def initial_generator(noise: NoiseSource) -> torch.Generator:
     """Return a generator for initial weights, which need no secrecy."""
     return torch.Generator().manual_seed(noise.public_seed())
+
+
+def _keep(write: Callable[[Arrays], None], state: State) -> None:
+    write({name: np.ascontiguousarray(part.detach().cpu().numpy()) for name, part in state.items()})
+
+
+def _resumption(course: Course) -> Resumption | None:
+    if course.kept is None:
+        return None
+    kept = {name: torch.from_numpy(part.copy()) for name, part in course.kept.items()}
+    return Resumption(step=course.leased[TRAINING], kept=kept)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
+from dpsynth.checkpoint import Course
 from dpsynth.codec import CodecSettings
 from dpsynth.columns import DiscreteCodes
 from dpsynth.errors import UsageError
@@ -25,7 +26,6 @@ from dpsynth.neural.ordinal import ordinal_basis
 from dpsynth.noise import NoiseSource
 from dpsynth.privacy import Budget, PlannedCharge
 from dpsynth.schema import canonical_level
-from dpsynth.synthesizer import Lease, Progress
 
 _NUMERIC_CODES = 20
 _RAKING_ROWS = 16384
@@ -130,8 +130,7 @@ class DPCTGAN(DPSGDSynthesizer[CTGANSettings]):
         unit_index: npt.NDArray[np.int64],
         *,
         noise: NoiseSource,
-        progress: Progress | None,
-        lease: Lease | None,
+        course: Course,
     ) -> tuple[PlannedCharge, ...]:
         device, first = best_device(), initial_generator(noise)
         self._network = self._make_network(first)
@@ -146,10 +145,9 @@ class DPCTGAN(DPSGDSynthesizer[CTGANSettings]):
             codes,
             unit_index,
             noise=noise,
-            progress=progress,
-            lease=lease,
+            course=course,
             copies=2,
-            after_step=learner,
+            companion=learner,
         )
         learner.finish()
         self._network.cpu()

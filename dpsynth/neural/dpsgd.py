@@ -6,10 +6,10 @@ steps, noise and divisor from the mechanism that was booked; it never looks at t
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from dpsynth.errors import IntegrityError, UsageError
 from dpsynth.neural.clipping import SLACK, UnitClipper
+from dpsynth.neural.optimise import AveragedAdam
 from dpsynth.noise import NoiseSource
 from dpsynth.privacy import PoissonSampledGaussian, PrivacyUnit
 
@@ -31,6 +32,42 @@ _SMALL_NETWORK = 2**20
 """Parameters below which a second thread does not pay."""
 
 Progress = Callable[[int, int], None]
+
+State = Mapping[str, Tensor]
+"""Tensors by name; all of them functions of what noised steps released."""
+
+
+class Companion(Protocol):
+    """What moves with a run and sees its noised weights only, such as a generator."""
+
+    def __call__(self, taken: int) -> None:
+        """Move, after so many steps."""
+        ...
+
+    def state(self) -> State:
+        """Return all that its next moves depend on."""
+        ...
+
+    def load(self, kept: State) -> None:
+        """Take back what :meth:`state` returned."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Resumption:
+    """Where a run goes on.
+
+    Parameters
+    ----------
+    step : int
+        Steps that were leased before. Those that were taken after ``kept`` was written are lost:
+        they count, and are not taken again.
+    kept : mapping of str to Tensor
+        State of the run when it was kept last.
+    """
+
+    step: int
+    kept: State
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,7 +235,9 @@ def train(
     progress: Progress | None = None,
     lease: Callable[[int], None] | None = None,
     copies: int = 1,
-    after_step: Callable[[int], None] | None = None,
+    companion: Companion | None = None,
+    keep: Callable[[State], None] | None = None,
+    resumption: Resumption | None = None,
 ) -> PoissonSampledGaussian:
     """Train a network with DP-SGD and Adam.
 
@@ -225,9 +264,12 @@ def train(
     copies : int
         Rows that ``row_loss`` passes through the network for each of its rows, standing together;
         all of them are clipped with the row's unit.
-    after_step : callable, optional
-        Called with the number of steps taken, after each: whatever it does to other networks sees
-        noised weights only.
+    companion : Companion, optional
+        Moved after each step.
+    keep : callable, optional
+        Called with the state of the run before it asks for steps.
+    resumption : Resumption, optional
+        Where an interrupted run of the same mechanism goes on.
 
     Returns
     -------
@@ -242,30 +284,35 @@ def train(
     probability, sigma = mechanism.sampling_probability, mechanism.noise_multiplier
     clip_norm = settings.clip_norm
     divisor = probability * settings.expected_units
-    taken = 0
+    taken = first = 0 if resumption is None else resumption.step
     with few_threads(module), UnitClipper(module, copies=copies) as clipper:
-        optimizer = torch.optim.Adam(clipper.parameters, lr=settings.learning_rate)
-        average = _Average(clipper.parameters, settings)
-        for step in range(mechanism.steps):
-            if lease is not None and step % LEASE_STEPS == 0:
-                lease(min(step + LEASE_STEPS, mechanism.steps))
+        optimizer = AveragedAdam(
+            clipper.parameters,
+            learning_rate=settings.learning_rate,
+            steps=mechanism.steps,
+            averaged_share=settings.averaged_share,
+        )
+        if resumption is not None:
+            _load(optimizer, companion, resumption.kept)
+        for step in range(first, mechanism.steps):
+            if step % LEASE_STEPS == 0 or step == first:
+                if keep is not None:
+                    keep(_state(optimizer, companion))
+                if lease is not None:
+                    lease(min(step - step % LEASE_STEPS + LEASE_STEPS, mechanism.steps))
             chosen = poisson_sample(len(data.rows), probability, noise.generator)
             sums = _clipped_sum(clipper, row_loss, data, chosen, clip_norm)
             noised = noisy_sum(sums, sigma=sigma, clip_norm=clip_norm, noise=noise)
             taken += 1
-            for parameter, gradient in zip(clipper.parameters, noised, strict=True):
-                parameter.grad = (gradient / divisor).to(parameter.dtype)
-            for group in optimizer.param_groups:
-                group["lr"] = settings.learning_rate * (1 - step / mechanism.steps)
-            optimizer.step()
-            average.update(step)
-            if after_step is not None:
-                after_step(step + 1)
+            optimizer.step([total / divisor for total in noised], step)
+            if companion is not None:
+                companion(taken)
             if progress is not None:
-                progress(step + 1, mechanism.steps)
-        average.apply()
-        for parameter in clipper.parameters:
-            parameter.grad = None
+                progress(taken, mechanism.steps)
+        if keep is not None:
+            # The ledger may be told of the end before the model is saved.
+            keep(_state(optimizer, companion))
+        optimizer.finish()
     return PoissonSampledGaussian(
         relation=mechanism.relation,
         noise_multiplier=sigma,
@@ -305,24 +352,19 @@ def _clipped_sum(
     return clipper.clipped_sum(loss, rows_per_unit=rows.shape[1], clip_norm=clip_norm)
 
 
-class _Average:
-    """Mean of the last iterates: a function of noised weights, hence free."""
+_COMPANION = "companion."
 
-    def __init__(self, parameters: list[nn.Parameter], settings: TrainingSettings) -> None:
-        self._parameters = parameters
-        self._from = settings.steps - math.floor(settings.averaged_share * settings.steps)
-        self._sums = [torch.zeros_like(p) for p in parameters]
-        self._count = 0
 
-    @torch.no_grad()
-    def update(self, step: int) -> None:
-        if step >= self._from:
-            self._count += 1
-            for total, parameter in zip(self._sums, self._parameters, strict=True):
-                total += parameter
+def _state(optimizer: AveragedAdam, companion: Companion | None) -> State:
+    kept = optimizer.state()
+    if companion is not None:
+        kept |= {_COMPANION + name: part for name, part in companion.state().items()}
+    return kept
 
-    @torch.no_grad()
-    def apply(self) -> None:
-        if self._count:
-            for total, parameter in zip(self._sums, self._parameters, strict=True):
-                parameter.copy_(total / self._count)
+
+def _load(optimizer: AveragedAdam, companion: Companion | None, kept: State) -> None:
+    optimizer.load(kept)
+    if companion is not None:
+        companion.load(
+            {n.removeprefix(_COMPANION): p for n, p in kept.items() if n.startswith(_COMPANION)}
+        )

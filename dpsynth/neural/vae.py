@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from dpsynth.checkpoint import Course
 from dpsynth.neural.base import DPSGDSettings, DPSGDSynthesizer, initial_generator
 from dpsynth.neural.blocks import BlockOutputs, Blocks
 from dpsynth.neural.dpsgd import best_device
@@ -18,7 +19,6 @@ from dpsynth.neural.layers import CodeLinear
 from dpsynth.neural.ordinal import ordinal_basis
 from dpsynth.noise import NoiseSource
 from dpsynth.privacy import PlannedCharge
-from dpsynth.synthesizer import Lease, Progress
 
 _RAKING_ROUNDS = 8
 _RAKING_ROWS = 8192
@@ -205,8 +205,7 @@ class DPVAE(DPSGDSynthesizer[VAESettings]):
         unit_index: npt.NDArray[np.int64],
         *,
         noise: NoiseSource,
-        progress: Progress | None,
-        lease: Lease | None,
+        course: Course,
     ) -> tuple[PlannedCharge, ...]:
         generator = initial_generator(noise)
         decoder = self._make_network(generator)
@@ -220,8 +219,7 @@ class DPVAE(DPSGDSynthesizer[VAESettings]):
             codes,
             unit_index,
             noise=noise,
-            progress=progress,
-            lease=lease,
+            course=course,
         )
         self._network = decoder.cpu()
         self._rake(noise.generator)

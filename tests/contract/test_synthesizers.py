@@ -18,6 +18,7 @@ from dpsynth.neural.autoregressive import AutoregressiveSettings
 from dpsynth.neural.ctgan import CTGANSettings
 from dpsynth.neural.vae import VAESettings
 from dpsynth.synthesizer import Synthesizer
+from dpsynth.table import TableReader
 from tests.conftest import BUDGET, open_ledger, patients_frame, patients_schema
 
 Maker = Callable[[dp.Schema], Synthesizer]
@@ -113,6 +114,15 @@ def test_a_table_of_the_wrong_form_spends_nothing(
     with pytest.raises(DataError, match="ward"):
         fitted(make, schema, frame.drop(columns="ward"), ledger=ledger)
     fitted(make, schema, frame, ledger=ledger)
+
+
+def test_a_reader_for_another_schema_spends_nothing(make: Maker, unit_schema: dp.Schema) -> None:
+    """It would bound units by its own schema, and the noise would be that of the other."""
+    looser = patients_schema(id="patient", max_rows=500)
+    ledger = open_ledger(unit_schema)
+    with pytest.raises(UsageError, match="DPS113"):
+        fitted(make, unit_schema, TableReader(patients_frame(), looser), ledger=ledger)
+    assert not ledger.summary().to_dict()["charges"]
 
 
 def test_save_and_load_sample_alike(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import stat
 from pathlib import Path
@@ -37,9 +38,11 @@ class House:
         assert self.book("init", *facts, *words)[0] == 0
 
     def fit(self, name: str, epsilon: float, *words: object, data: str = "patients.csv"):
+        usual = {"--method": "independent", "--delta": "1e-6"}
+        usual = {key: value for key, value in usual.items() if key not in words}
         return self(
             "fit", self.folder / data, "--schema", self.folder / "schema.toml",
-            "--method", "independent", "--epsilon", epsilon, "--delta", "1e-6",
+            "--epsilon", epsilon, *itertools.chain(*usual.items()),
             "--ledger", self.ledger, "--dataset", "patients", "-o", self.folder / name, *words,
         )  # fmt: skip
 
@@ -115,14 +118,47 @@ def test_what_another_machine_left_open_is_settled_by_hand(house):
         assert book.charge(touched.id).state is ChargeState.TOUCHED
 
 
-def test_refusal_names_what_would_fit_and_exits_4(house):
-    house.init()
-    assert house.fit("model", 1.0)[0] == 0
-    code, out, err = house.fit("other", 1.9)
-    assert (code, out) == (4, "")
-    for part in ("DPS101", "this plan costs ε = ", "of the population's ε = 2", "at most"):
-        assert part.lower() in err.lower()
-    assert not (house.folder / "other").exists()
+@pytest.mark.parametrize(
+    ("code", "rule", "method", "epsilon", "words"),
+    [
+        ("DPS101", "rdp", "independent", 1.9, "this plan costs ε = 1.675 at δ = 1e-05"),
+        ("DPS101", "zcdp", "independent", 1.9, "this plan costs ε = 1.675 at δ = 1e-05"),
+        ("DPS101", "rdp_mixture", "independent", 1.9, "this plan costs ε = 1.675 at δ = 1e-05"),
+        ("DPS104", "zcdp", "dp-vae", 0.7, "no finite cost in zCDP"),
+        ("DPS104", "gdp", "independent", 0.7, "no finite cost in Gaussian differential privacy"),
+        ("DPS105", "rdp", "independent", 0.7, "the plan, of ε = 0.7 at δ = 1e-06, does not"),
+    ],
+)
+def test_every_refusal_says_what_was_asked_what_remains_and_what_fits(
+    house, code, rule, method, epsilon, words
+):
+    other_unit = ["--unit", "patient", "--max-rows", 3] if code == "DPS105" else []
+    house.init("--stop-rule", rule, *other_unit)
+    if code == "DPS101":
+        assert house.fit("first", 1.0)[0] == 0
+    before = shown(house)
+    refused = house.fit("model", epsilon, "--method", method)
+    assert refused[:2] == (4, "")
+    assert f"error: {code}" in refused[2]
+    assert words in refused[2]
+    fits = before["remaining_epsilon"]
+    assert f"ε up to {fits:g} at that δ" in refused[2]
+    assert "Of the population's ε = 2 at δ = 1e-05" in refused[2]
+    assert "Fix: " in refused[2]
+    assert not (house.folder / "model").exists()
+    after = shown(house)
+    assert after["anchor"]["sequence"] == before["anchor"]["sequence"] + 1
+    assert {**after, "anchor": None} == {**before, "anchor": None}
+    if code == "DPS101":
+        # What is said to fit does fit.
+        assert house.fit("model", fits)[0] == 0
+
+
+def test_a_budget_that_is_used_up_says_so(house):
+    house.init("--stop-rule", "rdp")
+    assert house.fit("first", 2.0, "--delta", "1e-5")[0] == 0
+    code, _, err = house.fit("other", 0.01)
+    assert (code, "nothing is left" in err) == (4, True)
 
 
 @pytest.mark.parametrize("format", ["json", "csv", "html"])

@@ -60,6 +60,19 @@ def test_a_plan_that_booked_another_number_of_histograms_is_refused(schema: dp.S
         Codec.fit(table, plan=short, settings=settings, noise=dp.NoiseSource.from_entropy())
 
 
+def test_a_plan_for_units_with_fewer_rows_is_refused() -> None:
+    settings = CodecSettings()
+    fewer, more = (patients_schema(id="patient", max_rows=most) for most in (1, 3))
+    table = load(patients_frame(), more, rng=np.random.default_rng(0))
+    with pytest.raises(IntegrityError, match="DPS110"):
+        Codec.fit(
+            table,
+            plan=plan_for(fewer, settings),
+            settings=settings,
+            noise=dp.NoiseSource.from_entropy(),
+        )
+
+
 def test_marginals_survive_the_round_trip(schema: dp.Schema) -> None:
     data = patients_frame(8000)
     codec, table = fit(schema, data)

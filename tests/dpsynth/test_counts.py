@@ -88,6 +88,13 @@ def test_common_levels_are_found_and_rare_ones_are_not() -> None:
     assert top == ("b",)
 
 
+def test_one_long_cell_does_not_fill_the_memory() -> None:
+    event = selection_event(sigma=5.0, failure_delta=1e-6, unit=PrivacyUnit())
+    values = np.array(["a"] * 100_000 + ["b" * 900_000], dtype=object)  # 335 GiB side by side
+    levels, _ = discover_levels(values, event=event, noise=NoiseSource.from_entropy(), most=9)
+    assert levels == ("a",)
+
+
 def test_discovery_of_nothing_is_empty() -> None:
     event = selection_event(sigma=5.0, failure_delta=1e-6, unit=PrivacyUnit())
     levels, counts = discover_levels(

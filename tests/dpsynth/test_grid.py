@@ -35,6 +35,13 @@ def test_reals_without_decimals_keep_their_cell() -> None:
     assert np.abs(grid.values(grid.positions(values) + 0.5) - values).max() <= grid.step
 
 
+@pytest.mark.parametrize("high", [1e6, 2.0**60])
+def test_digits_that_no_number_holds_are_not_resolved(high: float) -> None:
+    grid = Grid.between(-high, high, integer=False, decimals=15)
+    positions = grid.positions(np.array([-high, 0.0, high]))
+    assert positions.tolist() == [0, CONTINUOUS_CELLS // 2, CONTINUOUS_CELLS - 1]
+
+
 def test_values_outside_are_clipped() -> None:
     grid = Grid.between(0, 10, integer=True, decimals=None)
     assert grid.positions(np.array([-1e308, 1e308])).tolist() == [0, 10]

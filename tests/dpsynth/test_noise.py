@@ -33,8 +33,9 @@ def test_discrete_gaussian_follows_its_law(source: NoiseSource, sigma: float) ->
     assert p.pvalue > 1e-6
 
 
-def test_large_scales_have_the_right_variance() -> None:
-    sigma, size = 250.0, 5000
+@pytest.mark.parametrize("sigma", [250.0, 2.0**30, 2.0**39])
+def test_large_scales_have_the_right_variance(sigma: float) -> None:
+    size = 5000
     draws = NoiseSource.from_entropy().discrete_gaussian(sigma=sigma, size=size)
     low, high = stats.chi2.ppf([5e-7, 1 - 5e-7], size)
     assert low < (draws.astype(float) ** 2).sum() / sigma**2 < high

@@ -13,12 +13,14 @@ import pandas as pd
 import pytest
 from dp_accounting import dp_event
 from dp_accounting.rdp import RdpAccountant
+from scipy import optimize, special
 
 import dpsynth as dp
 from dpsynth import selection
 from dpsynth.codec import CodecSettings
 from dpsynth.errors import BudgetError, DataError, IntegrityError, UsageError
 from dpsynth.filters import zcdp_rho
+from dpsynth.identity import CustodianKey, content_hmac
 from dpsynth.ledger.pricing import composed_epsilon, price
 from dpsynth.losses import ORDERS, is_exact, renyi, sum_renyi
 from dpsynth.neural.vae import VAESettings
@@ -140,6 +142,51 @@ def test_brute_force_never_exceeds_the_price() -> None:
     pure = Laplace(relation="add_remove", noise_multiplier=1 / epsilon)
     certified = renyi(best((pure,), mean_trials=5.0), np.array([1e7]))[0]
     assert epsilon < max(gain, lost) <= certified
+
+
+def spread_of(x: np.ndarray, *, shape: float, mean: float) -> np.ndarray:
+    """log f'(x) of the generating function f of the number of trials, γ found anew."""
+
+    def average(log_gamma: float) -> float:
+        gamma = math.exp(log_gamma)
+        if shape == 0:
+            return (1 / gamma - 1) / -log_gamma
+        return shape * (1 - gamma) / (gamma * (1 - gamma**shape))
+
+    gamma = math.exp(optimize.brentq(lambda at: average(at) - mean, -40, -1e-6))
+    stay = 1 - gamma
+    if shape == 0:
+        return math.log(stay / -math.log(gamma)) - np.log1p(-stay * x)
+    return math.log(shape * stay / (gamma**-shape - 1)) - (shape + 1) * np.log1p(-stay * x)
+
+
+@pytest.mark.parametrize("shape", [-0.5, 0.0, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("mean", [1.2, 5.0, 60.0])
+def test_the_exact_divergence_of_the_best_of_gaussian_trials_is_below_the_price(shape, mean):
+    """The largest of K normal scores has the density f'(Φ) φ: its divergence by quadrature."""
+    ratios = []
+    for sigma in (0.7, 2.0, 8.0):
+        trial = Gaussian(relation="add_remove", noise_multiplier=sigma)
+        event = best((trial,), mean_trials=mean, shape=shape)
+        x = np.linspace(-14 * sigma, 14 * sigma + 1, 40_001)
+
+        def log_density(centre, sigma=sigma, x=x):
+            z = (x - centre) / sigma
+            normal = -(z**2) / 2 - math.log(sigma * math.sqrt(2 * math.pi))
+            return normal + spread_of(special.ndtr(z), shape=shape, mean=mean)
+
+        one, other = log_density(0.0), log_density(1.0)
+        assert np.exp(one).sum() * (x[1] - x[0]) == pytest.approx(1, abs=1e-6)
+        for order in (1.5, 2.0, 4.0, 12.0, 32.0):
+            exact = max(
+                float(special.logsumexp(order * p - (order - 1) * q) + math.log(x[1] - x[0]))
+                / (order - 1)
+                for p, q in ((one, other), (other, one))
+            )
+            ratios.append(exact / renyi(event, np.array([order]))[0])
+    assert max(ratios) <= 1
+    # And the price is no number out of the air.
+    assert max(ratios) > 0.2
 
 
 def test_a_selection_costs_more_than_one_trial_and_less_than_all() -> None:
@@ -314,6 +361,19 @@ def test_a_search_is_one_charge_and_the_winner_is_saved_and_loaded(
     pd.testing.assert_frame_equal(model.sample(40, seed=1), again.sample(40, seed=1))
     with pytest.raises(BudgetError):
         fit(schema, frame, model.plan_, ledger)
+
+
+def test_a_search_takes_only_the_table_that_was_entered(
+    schema: dp.Schema, frame: pd.DataFrame, planned: Plan
+) -> None:
+    key, ledger = CustodianKey(bytes(range(32))), open_ledger(schema)
+    ledger.recognise("patients", content_hmac(frame, key))
+    with pytest.raises(UsageError, match="DPS517"):
+        fit(schema, frame, planned, ledger)
+    with pytest.raises(IntegrityError, match="DPS616"):
+        fit(schema, frame.assign(age=1), planned, ledger, key=key)
+    assert {c["state"] for c in ledger.summary().to_dict()["charges"]} == {"aborted"}
+    fit(schema, frame, planned, ledger, key=key)
 
 
 def test_a_network_that_won_is_loaded_with_its_own_settings(

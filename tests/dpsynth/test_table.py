@@ -279,6 +279,28 @@ def test_no_value_is_refused(case: str, how: str, tmp_path: Path, schema: dp.Sch
             assert all(value is None or isinstance(value, str) for value in values)
 
 
+OBJECTS = {
+    "long": 10**5000,
+    "long and negative": -(10**5000),
+    "loud": Decimal("sNaN"),
+    "half a character": "a\ud800",
+}
+
+
+@pytest.mark.parametrize("case", sorted(OBJECTS))
+@pytest.mark.parametrize("column", ["sex", "age", "stay", "admitted", "died", "patient"])
+def test_no_object_in_a_frame_is_refused(case: str, column: str) -> None:
+    frame = patients_frame(12).astype(object)
+    frame[column] = pd.Series([OBJECTS[case]] * 6 + frame[column].tolist()[6:], dtype=object)
+    table = load(frame, patients_schema(id="patient", max_rows=12), rng=rng())
+    assert table.n_rows > 0
+
+
+def test_a_whole_level_of_any_length_is_compared() -> None:
+    cells = ["1", "1" * 5000, "-" + "0" * 5000 + ".0"]
+    assert one("categorical", cells, categories=["1", "2"]) == ["1", *cells[1:]]
+
+
 POOLS = {
     "integer": ({"bounds": [0, 10]}, ["1", "18446744073709551615", "-1", "1e400", "x", "", "True"]),
     "real": ({"bounds": [0, 1]}, ["0.1", "9007199254740993", "-9223372036854775808", "inf", "?"]),

@@ -70,6 +70,7 @@ def test_the_draft_says_what_the_statement_says() -> None:
     assert body["deployment_model"]["release_type"] == "One release"
     assert "patient_id" in body["privacy_loss"]["privacy_unit_details"]
     assert "gradients" in body["implementation"]["mechanisms"]
+    assert "; of it gradients: 250 run\n" in body["implementation"]["mechanisms"]
     assert "3. " not in body["implementation"]["mechanisms"]  # aborted: it touched nothing
 
 

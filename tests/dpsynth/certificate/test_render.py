@@ -27,7 +27,9 @@ from dpsynth.certificate.figures import (
 )
 from dpsynth.certificate.page import to_html
 from dpsynth.certificate.sheet import COLUMNS
+from dpsynth.certificate.wording import filter_words
 from dpsynth.errors import UsageError
+from dpsynth.filters import FilterKind
 from dpsynth.privacy import Budget, Gaussian, PrivacyUnit
 from tests.dpsynth.certificate.examples import ADD, charge, facts, statement, statements
 from tests.dpsynth.certificate.html_tree import parse
@@ -288,3 +290,8 @@ def test_bars_name_their_charges_by_the_numbers_of_the_table() -> None:
 )
 def test_the_verdict_follows_from_the_figures(changes: dict[str, Any], words: str) -> None:
     assert f"<strong>{words}</strong>" in to_html(statement(**changes))
+
+
+@pytest.mark.parametrize("kind", list(FilterKind))
+def test_every_stop_rule_is_named_in_words(kind: FilterKind) -> None:
+    assert len(filter_words(statement(filter=str(kind))).split()) > 3

@@ -39,8 +39,17 @@ def test_a_line_that_was_cut_is_no_note_and_long_notes_are_shortened(tmp_path):
     with (tmp_path / ID).open("a") as file:
         file.write("9999 abc")
     assert notes.newest(ID) == anchor(1099)
-    assert len((tmp_path / ID).read_text().splitlines()) == 1
+    assert (tmp_path / ID).read_text().split() == ["1099", "a" * 64]
     assert notes.newest(ID) == anchor(1099)
+
+
+def test_a_note_that_was_cut_does_not_run_into_the_next_one(tmp_path):
+    notes = AnchorNotes(tmp_path)
+    notes.note(anchor(1))
+    with (tmp_path / ID).open("a") as file:
+        file.write("1")  # of "17 ...", when the disk was full
+    notes.note(anchor(8))
+    assert notes.newest(ID) == anchor(8)
 
 
 def test_an_identifier_from_a_file_names_no_other_file(tmp_path):

@@ -297,7 +297,9 @@ def test_failure_probabilities_accumulate():
 def test_plan_that_understates_its_cost_is_refused(ledger, path):
     honest = gaussian_plan(0.5)
     cost = Accountant(honest.mechanisms).epsilon(BUDGET.delta)
-    with pytest.raises(BudgetError, match=r"DPS106.*more than the ε = 1 that it states"):
+    with pytest.raises(
+        BudgetError, match=r"DPS106.*more than the ε = 1 that it states\..*of ε up to 3 at that δ"
+    ):
         ledger.reserve(gaussian_plan(0.5, stated=1.0), dataset="adult")
     assert kinds(path)[-1] == "refused"
     ledger.reserve(gaussian_plan(0.5, stated=cost), dataset="adult")

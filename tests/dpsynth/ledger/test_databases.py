@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import os
+import shutil
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from dpsynth.errors import BudgetError, DPSynthError, IntegrityError, UsageError
-from dpsynth.filters import FilterKind
+from dpsynth.filters import FilterKind, stop_rule
 from dpsynth.ledger import ChargeState, Ledger, filesystem
+from dpsynth.ledger.pricing import measure
+from dpsynth.privacy import Budget, PoissonSampledGaussian
 from tests.dpsynth.ledger.conftest import BUDGET, SERVER, UNIT, create, run_sql
-from tests.dpsynth.ledger.test_book import SAMPLED, SMALL, gaussian_plan
+from tests.dpsynth.ledger.test_book import SAMPLED, SMALL, gaussian_plan, plan_of
 
 needs_server = pytest.mark.skipif(not SERVER, reason="DPSYNTH_TEST_POSTGRES names no server")
 
@@ -189,15 +194,20 @@ MOUNTS = """\
 35 22 0:31 / /srv/with\\040blank rw - nfs4 server:/export rw
 36 22 0:32 / /srv/local rw - ext4 /dev/sdb1 rw
 37 36 0:33 / /srv/local/share rw - fuse.sshfs host: rw
+38 22 0:34 / /srv/données/患者 rw - cifs //server/export rw
 """
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mounts are read on Linux only")
 def test_network_file_systems_are_refused(tmp_path, monkeypatch):
     mounts = tmp_path / "mountinfo"
-    mounts.write_text(MOUNTS)
+    mounts.write_text(MOUNTS, encoding="utf-8")
     monkeypatch.setattr(filesystem, "_MOUNTS", mounts)
-    for name in ("/srv/with blank/ledger.db", "/srv/local/share/books/ledger.db"):
+    for name in (
+        "/srv/with blank/ledger.db",
+        "/srv/local/share/books/ledger.db",
+        "/srv/données/患者/ledger.db",
+    ):
         with pytest.raises(UsageError, match="network file system"):
             create(name)
     filesystem.refuse_network(Path("/srv/local/ledger.db"))
@@ -248,3 +258,83 @@ def test_every_stop_rule_keeps_a_ledger(address, kind):
         assert sum(line.share for line in summary.charges) == pytest.approx(summary.capacity_used)
     with Ledger.open(address) as again:
         assert again.summary(compose=False) == summary
+
+
+def test_an_order_without_a_finite_cost_leaves_a_mixture_readable(address):
+    # At this rate and noise the series of the library does not converge at the lowest order.
+    run = PoissonSampledGaussian(
+        relation="add_remove", noise_multiplier=0.5, sampling_probability=0.2, steps=2
+    )
+    budget = Budget(epsilon=60, delta=1e-5)
+    with create(address, filter=FilterKind.MIXTURE, budget=budget) as ledger:
+        rule = stop_rule(budget, kind=FilterKind.MIXTURE)
+        assert math.isinf(max(rule.cost(measure((run,), orders=rule.orders))))
+        ledger.reserve(plan_of(run), dataset="adult").abort()
+        ledger.reserve(plan_of(run), dataset="adult").touch()
+        ledger.reserve(SMALL, dataset="adult").touch()
+        summary = ledger.check(recomputed=True)
+        assert summary.spent < budget.epsilon
+    with Ledger.open(address) as again:
+        assert again.check() == summary
+
+
+def test_an_older_state_restored_under_an_open_ledger_is_not_spent_from(address):
+    with create(address) as ledger, Ledger.open(address) as other:
+        ledger.reserve(SMALL, dataset="adult").touch()
+        other.reserve(SMALL, dataset="adult").touch()
+        ledger.reserve(SMALL, dataset="adult").touch()
+        seen = ledger.anchor.sequence
+        # What the database would hold, had a copy been restored that was made before the last two.
+        run_sql(
+            address,
+            f"DELETE FROM entry WHERE seq > {seen - 2}",
+            f"DELETE FROM charge WHERE seq > {seen - 2}",
+            append_only=False,
+        )
+        for book in (ledger, other):
+            if book is other:
+                # It has seen no more than what is left, and may go on.
+                book.reserve(SMALL, dataset="adult").touch()
+                continue
+            with pytest.raises(IntegrityError, match=f"DPS614 entry {seen}, which this process"):
+                book.reserve(SMALL, dataset="adult")
+        # A fork: the number is there again, and is another entry.
+        with pytest.raises(IntegrityError, match="DPS614"):
+            ledger.summary(compose=False)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="open files cannot be exchanged elsewhere")
+def test_a_file_that_was_exchanged_is_not_spent_from(tmp_path, monkeypatch):
+    path, old = tmp_path / "ledger.db", tmp_path / "old.db"
+    create(path).close()
+    shutil.copy(path, old)
+    monkeypatch.chdir(tmp_path)
+    with Ledger.open("ledger.db") as ledger:
+        monkeypatch.chdir("/")
+        charge = ledger.reserve(SMALL, dataset="adult")
+        os.replace(old, path)
+        for spend in (charge.touch, lambda: ledger.reserve(SMALL, dataset="adult")):
+            with pytest.raises(IntegrityError, match="DPS614 the file of the ledger was exchanged"):
+                spend()
+        path.unlink()
+        with pytest.raises(IntegrityError, match="exchanged or removed"):
+            charge.touch()
+
+
+@pytest.mark.parametrize(("digest", "taken"), [("ab" * 32, True), ("cd" * 32, False)])
+def test_two_that_identify_a_dataset_at_once_leave_one_digest(address, monkeypatch, digest, taken):
+    with create(address) as ledger, Ledger.open(address) as other:
+        look = ledger._known_datasets
+
+        def overtaken():
+            known = look()
+            other.recognise("adult", "ab" * 32)
+            return known
+
+        monkeypatch.setattr(ledger, "_known_datasets", overtaken)
+        with nullcontext() if taken else pytest.raises(IntegrityError, match="DPS616"):
+            ledger.recognise("adult", digest)
+    kinds = [kind for (kind,) in run_sql(address, "SELECT kind FROM entry ORDER BY seq")]
+    assert kinds.count("identified") == 1
+    with Ledger.open(address) as again:
+        again.recognise("adult", "ab" * 32)

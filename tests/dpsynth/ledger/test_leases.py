@@ -9,8 +9,9 @@ import pytest
 
 from dpsynth.accountant import Accountant
 from dpsynth.errors import BudgetError, IntegrityError, UsageError
-from dpsynth.ledger import ChargeState, Ledger
-from dpsynth.privacy import DiscreteGaussian, Plan, PoissonSampledGaussian
+from dpsynth.ledger import ChargeState, Ledger, book
+from dpsynth.ledger.pricing import measure
+from dpsynth.privacy import DiscreteGaussian, Plan, PlannedCharge, PoissonSampledGaussian
 from tests.dpsynth.ledger.conftest import BUDGET, create, run_sql
 from tests.dpsynth.ledger.test_book import (
     ADD_REMOVE,
@@ -92,6 +93,32 @@ def test_a_charge_admitted_as_the_only_plan_is_never_lowered():
     with pytest.raises(BudgetError, match="nothing more can be run"):
         ledger.reserve(gaussian_plan(0.001), dataset="adult")
     ledger.check(recomputed=True)
+
+
+def test_a_stopped_run_never_costs_more_than_was_booked(monkeypatch, address):
+    with create(address) as ledger:
+        charge = ledger.reserve(LONG, dataset="adult")
+        charge.touch(leases=True)
+        charge.lease("step 1", 1000)
+        before = used(ledger)
+
+        # Another machine's arithmetic: larger in the last digits. An entry that raised a cost would
+        # make the whole ledger unreadable.
+        def larger(*arguments, **orders):
+            found = measure(*arguments, **orders)
+            return replace(found, rdp=tuple(part * (1 + 1e-15) for part in found.rdp))
+
+        monkeypatch.setattr(book, "measure", larger)
+        charge.stop()
+        assert used(ledger) == before
+    with Ledger.open(address) as again:
+        again.check(recomputed=True)
+
+
+def test_steps_have_names_of_their_own():
+    steps = (PlannedCharge(step="training", mechanism=TRAINING),) * 2
+    with pytest.raises(UsageError, match="every step of a plan needs a name of its own"):
+        replace(LONG, charges=steps)
 
 
 def test_error_in_the_block_stops_the_run():

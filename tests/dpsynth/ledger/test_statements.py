@@ -14,6 +14,7 @@ import pytest
 import dpsynth as dp
 from dpsynth.accountant import Accountant
 from dpsynth.certificate import FORMATS, Statement, render
+from dpsynth.identity import CustodianKey
 from dpsynth.ledger import Ledger, store
 from dpsynth.neural.vae import VAESettings
 from dpsynth.noise import NoiseSource
@@ -95,7 +96,9 @@ def test_an_untouched_ledger_has_a_statement():
         assert render(statement, format)
 
 
-def spend(frame: pd.DataFrame, monkeypatch, *, slowness: float) -> Statement:
+def spend(
+    frame: pd.DataFrame, monkeypatch, *, slowness: float, key: CustodianKey | None = None
+) -> Statement:
     """Fit two methods; identifiers are those of a counter, and time passes at a given speed."""
     numbers = itertools.count(1)
     ticks = itertools.count()
@@ -117,6 +120,7 @@ def spend(frame: pd.DataFrame, monkeypatch, *, slowness: float) -> Statement:
                 ledger=ledger,
                 dataset="patients",
                 noise=NoiseSource.seeded(seed),
+                key=key,
             )
         return ledger.statement()
 
@@ -134,6 +138,21 @@ def test_no_byte_of_an_export_depends_on_one_person(monkeypatch):
         for format in FORMATS:
             given = stated if format == "registry-yaml" else None
             assert render(after, format, facts=given) == render(before, format, facts=given)
+
+
+def test_under_a_key_nothing_but_the_head_of_the_chain_changes(monkeypatch):
+    # The head covers the digest by which a table is recognised. To whoever has no key it is a
+    # random number, and so is the head.
+    key, stated = CustodianKey(bytes(range(32))), facts()
+    frame = patients_frame()
+    gone = frame[frame.patient != 7]
+    before = spend(frame, monkeypatch, slowness=0.5, key=key)
+    after = spend(gone, monkeypatch, slowness=0.5, key=key)
+    assert before.head != after.head
+    for format in FORMATS:
+        given = stated if format == "registry-yaml" else None
+        shown = render(after, format, facts=given)
+        assert shown.replace(after.head, before.head) == render(before, format, facts=given)
 
 
 def test_run_times_show_in_nothing_but_the_head_of_the_chain(monkeypatch):
