@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from dpsynth.marginals.independent import Independent
     from dpsynth.methods import load
     from dpsynth.neural.autoregressive import DPAutoregressive
+    from dpsynth.neural.ctgan import DPCTGAN
     from dpsynth.neural.vae import DPVAE
     from dpsynth.noise import NoiseSource
     from dpsynth.privacy import Budget, NeighbouringRelation, Plan, PrivacyUnit
@@ -29,6 +30,7 @@ _WHERE = {
     "AttackRisk": "dpsynth.calibration",
     "Budget": "dpsynth.privacy",
     "DPAutoregressive": "dpsynth.neural.autoregressive",
+    "DPCTGAN": "dpsynth.neural.ctgan",
     "DPVAE": "dpsynth.neural.vae",
     "Independent": "dpsynth.marginals.independent",
     "Ledger": "dpsynth.ledger",
@@ -43,6 +45,7 @@ _WHERE = {
 }
 
 __all__ = [
+    "DPCTGAN",
     "DPVAE",
     "Accountant",
     "AttackRisk",

@@ -7,7 +7,7 @@ from pathlib import Path
 from dpsynth.errors import UsageError, require_extra
 from dpsynth.synthesizer import Synthesizer, read_model
 
-METHODS = ("dp-autoregressive", "dp-vae", "independent")
+METHODS = ("dp-autoregressive", "dp-ctgan", "dp-vae", "independent")
 """Names of the methods of this release."""
 
 
@@ -28,6 +28,11 @@ def method_class(name: str) -> type[Synthesizer]:
         from dpsynth.neural.autoregressive import DPAutoregressive
 
         return DPAutoregressive
+    if name == "dp-ctgan":
+        require_extra("torch", extra="neural", purpose="Method dp-ctgan")
+        from dpsynth.neural.ctgan import DPCTGAN
+
+        return DPCTGAN
     if name == "dp-vae":
         require_extra("torch", extra="neural", purpose="Method dp-vae")
         from dpsynth.neural.vae import DPVAE

@@ -80,7 +80,7 @@ def release(
     schema
         Schema file.
     method
-        dp-autoregressive, dp-vae or independent.
+        dp-autoregressive, dp-ctgan, dp-vae or independent.
     epsilon
         ε to spend.
     delta

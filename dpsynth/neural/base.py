@@ -193,6 +193,7 @@ class DPSGDSynthesizer(NeuralSynthesizer[D]):
         *,
         noise: NoiseSource,
         course: Course,
+        copies: int = 1,
         companion: Companion | None = None,
     ) -> tuple[PlannedCharge, ...]:
         """Train a network, in place, by the mechanism of the plan; return what was run."""
@@ -212,6 +213,7 @@ class DPSGDSynthesizer(NeuralSynthesizer[D]):
             noise=noise,
             progress=course.progress,
             lease=None if course.lease is None else partial(course.lease, TRAINING),
+            copies=copies,
             companion=companion,
             keep=None if course.keep is None else partial(_keep, course.keep),
             resumption=_resumption(course),

@@ -15,6 +15,7 @@ import pytest
 import dpsynth as dp
 from dpsynth.errors import BudgetError, DataError, IntegrityError, NotFittedError, UsageError
 from dpsynth.neural.autoregressive import AutoregressiveSettings
+from dpsynth.neural.ctgan import CTGANSettings
 from dpsynth.neural.vae import VAESettings
 from dpsynth.synthesizer import Synthesizer
 from dpsynth.table import TableReader
@@ -26,6 +27,12 @@ MAKERS: dict[str, Maker] = {
     "independent": dp.Independent,
     "dp-autoregressive": lambda schema: dp.DPAutoregressive(
         schema, settings=AutoregressiveSettings(steps=25, hidden=8, sampling_probability=0.2)
+    ),
+    "dp-ctgan": lambda schema: dp.DPCTGAN(
+        schema,
+        settings=CTGANSettings(
+            steps=25, hidden=16, critic_hidden=8, sampling_probability=0.2, generator_rows=100
+        ),
     ),
     "dp-vae": lambda schema: dp.DPVAE(
         schema, settings=VAESettings(steps=25, hidden=16, latent=4, sampling_probability=0.2)
