@@ -55,7 +55,7 @@ class AutoregressiveSettings(DPSGDSettings):
     """
 
     hidden: int = 64
-    target_weight: float = 1.5
+    target_weight: float = 2.0
 
 
 class DPAutoregressive(DPSGDSynthesizer[AutoregressiveSettings]):
@@ -106,6 +106,11 @@ class DPAutoregressive(DPSGDSynthesizer[AutoregressiveSettings]):
     def _default_codec(self, budget: Budget, units: int) -> CodecSettings:
         del budget, units
         return CodecSettings(numeric_codes=_NUMERIC_CODES)
+
+    def _default_settings(
+        self, budget: Budget, units: int, codec: CodecSettings
+    ) -> AutoregressiveSettings:
+        return AutoregressiveSettings(codec_share=self._share_for_counts(budget, units, codec))
 
     def _fit_codes(
         self,
