@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dpsynth.methods import load
     from dpsynth.neural.autoregressive import DPAutoregressive
     from dpsynth.neural.ctgan import DPCTGAN
+    from dpsynth.neural.pategan import PATEGAN
     from dpsynth.neural.vae import DPVAE
     from dpsynth.noise import NoiseSource
     from dpsynth.privacy import Budget, NeighbouringRelation, Plan, PrivacyUnit
@@ -36,6 +37,7 @@ _WHERE = {
     "Ledger": "dpsynth.ledger",
     "NeighbouringRelation": "dpsynth.privacy",
     "NoiseSource": "dpsynth.noise",
+    "PATEGAN": "dpsynth.neural.pategan",
     "Plan": "dpsynth.privacy",
     "PrivacyUnit": "dpsynth.privacy",
     "PrivateSearch": "dpsynth.selection",
@@ -47,6 +49,7 @@ _WHERE = {
 __all__ = [
     "DPCTGAN",
     "DPVAE",
+    "PATEGAN",
     "Accountant",
     "AttackRisk",
     "Budget",

@@ -7,7 +7,7 @@ from pathlib import Path
 from dpsynth.errors import UsageError, require_extra
 from dpsynth.synthesizer import Synthesizer, read_model
 
-METHODS = ("dp-autoregressive", "dp-ctgan", "dp-vae", "independent")
+METHODS = ("dp-autoregressive", "dp-ctgan", "dp-vae", "pate-gan", "independent")
 """Names of the methods of this release."""
 
 
@@ -38,6 +38,11 @@ def method_class(name: str) -> type[Synthesizer]:
         from dpsynth.neural.vae import DPVAE
 
         return DPVAE
+    if name == "pate-gan":
+        require_extra("torch", extra="neural", purpose="Method pate-gan")
+        from dpsynth.neural.pategan import PATEGAN
+
+        return PATEGAN
     raise UsageError(f"there is no method {name!r}.", fix=f"use one of {', '.join(METHODS)}.")
 
 

@@ -273,7 +273,8 @@ class PATEVote(Mechanism):
     """``votes`` released noisy vote counts of a teacher ensemble (GNMax), data-independent.
 
     ``noise_multiplier`` is the standard deviation over the l2 change that one unit causes in
-    the votes of one query: 1 for a count of one class, √2 for a histogram of classes.
+    the votes of one query: 1 for a count of one class, √2 for a histogram of classes, 1 for the
+    margin of a vote in which the undecided abstain (:mod:`dpsynth.neural.voting`).
     """
 
     kind: ClassVar[str] = "pate_vote"

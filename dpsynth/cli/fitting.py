@@ -32,7 +32,7 @@ def plan(
     schema
         Schema file.
     method
-        dp-autoregressive, dp-ctgan, dp-vae or independent.
+        dp-autoregressive, dp-ctgan, dp-vae, pate-gan or independent.
     epsilon
         ε to spend.
     delta
@@ -91,7 +91,7 @@ def fit(
     schema
         Schema file.
     method
-        dp-autoregressive, dp-ctgan, dp-vae or independent.
+        dp-autoregressive, dp-ctgan, dp-vae, pate-gan or independent.
     epsilon
         ε to spend.
     delta

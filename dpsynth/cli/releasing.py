@@ -80,7 +80,7 @@ def release(
     schema
         Schema file.
     method
-        dp-autoregressive, dp-ctgan, dp-vae or independent.
+        dp-autoregressive, dp-ctgan, dp-vae, pate-gan or independent.
     epsilon
         ε to spend.
     delta

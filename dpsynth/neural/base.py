@@ -93,6 +93,8 @@ class NeuralSynthesizer(Synthesizer, Generic[S]):
     """
 
     settings_type: ClassVar[type[NeuralSettings]]
+    step: ClassVar[str] = TRAINING
+    """Name of the mechanism in the plan."""
 
     def __init__(
         self, schema: Schema, *, codec: CodecSettings | None = None, settings: S | None = None
@@ -133,7 +135,7 @@ class NeuralSynthesizer(Synthesizer, Generic[S]):
         bought = self._codec_charges(budget, codec, share=settings.codec_share)
         fixed = [charge.mechanism for charge in bought]
         scale = calibrate(lambda s: [*fixed, self._mechanism(settings, s, units)], budget)
-        trained = PlannedCharge(step=TRAINING, mechanism=self._mechanism(settings, scale, units))
+        trained = PlannedCharge(step=self.step, mechanism=self._mechanism(settings, scale, units))
         return (*bought, trained), {"settings": asdict(settings)}
 
     @property

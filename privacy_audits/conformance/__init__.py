@@ -13,6 +13,7 @@ noise_independence         fixed seeds, noise that is used twice
 sensitivity                missing or wrong clipping, values that are not finite, rows that mix
 poisson_sampler            shuffled or fixed batches, a wrong rate
 selection_failure          partition selection without its threshold
+touched_teachers           a partition by position, overlapping teachers, one that is redrawn
 trial_numbers              a search whose number of trials is not the random one that was booked
 event_equality             a mechanism that runs and another one that was booked
 noise_in_every_step        noise left out, for example where a batch is empty
@@ -46,6 +47,7 @@ from privacy_audits.conformance.sensitivity import (
     sensitivity,
 )
 from privacy_audits.conformance.trials import trial_numbers
+from privacy_audits.conformance.voting import touched_teachers
 
 __all__ = [
     "ALPHA",
@@ -65,6 +67,7 @@ __all__ = [
     "replay",
     "selection_failure",
     "sensitivity",
+    "touched_teachers",
     "transcript_sensitivity",
     "trial_numbers",
 ]

@@ -22,6 +22,8 @@ from dpsynth.neural.adversary import PairLoss
 from dpsynth.neural.clipping import UnitClipper
 from dpsynth.neural.ctgan import DPCTGAN
 from dpsynth.neural.dpsgd import GRID, noisy_sum, poisson_sample, train
+from dpsynth.neural.pategan import PATEGAN
+from dpsynth.neural.voting import Teachers, release_margins
 from dpsynth.noise import NoiseSource
 from dpsynth.privacy import PrivateSelection
 from dpsynth.scoring import TwoWayScore
@@ -41,12 +43,22 @@ from privacy_audits.conformance import (
     replay,
     selection_failure,
     sensitivity,
+    touched_teachers,
     transcript_sensitivity,
     trial_numbers,
 )
-from tests.broken import adversarial, clipping, counting, noise, sampling, selecting, training
+from tests.broken import (
+    adversarial,
+    clipping,
+    counting,
+    noise,
+    sampling,
+    selecting,
+    training,
+    voting,
+)
 from tests.conftest import patients_schema
-from tests.privacy_audits import rigs
+from tests.privacy_audits import rigs, voting_rigs
 
 Results = Iterable[Conformance]
 
@@ -204,6 +216,30 @@ def search(twin: type[TwoWayScore]) -> Results:
         yield replay(run, *rigs.one_more_patient(200, n=60))
 
 
+def ensemble(twin: type[Teachers]) -> Results:
+    pairs = voting_rigs.adversarial_pairs(3)
+    yield touched_teachers(voting_rigs.ballots(twin), pairs)
+    yield sensitivity(voting_rigs.margins(twin), pairs, bound=np.sqrt(60))
+
+
+def vote_release(released: Callable) -> Results:
+    release = voting_rigs.vote_release(released, multiplier=7.0)
+    for exact in (np.zeros(DRAWS), np.linspace(-200, 200, DRAWS).round()):
+        yield noise_scale(release, exact, sigma=np.sqrt(49 + 1 / 12))
+        yield noise_independence(release, exact)
+
+
+def vote_fit(twin: type[PATEGAN]) -> Results:
+    pair, plan = rigs.one_more_patient(9), voting_rigs.vote_plan()
+    yield replay(voting_rigs.vote_fit(twin, plan=plan), *pair)
+    plan = voting_rigs.vote_plan()
+    yield transcript_sensitivity(
+        voting_rigs.vote_fit(twin, plan=plan), *pair, bound=voting_rigs.vote_bound(plan)
+    )
+    booked, released = voting_rigs.released_votes(twin)
+    yield event_equality([booked], [released])
+
+
 # -- the matrix ------------------------------------------------------------------------------------
 
 
@@ -296,6 +332,22 @@ TWINS = {
         score_of_neighbours, selecting.OneMarginal, "sensitivity"
     ),
     "best by the exact score": Twin(search, selecting.RanksByTheExactError, "replay"),
+    "teachers: dealt by position": Twin(ensemble, voting.DealtByPosition, "touched teachers"),
+    "teachers: dealt in blocks": Twin(ensemble, voting.DealtInBlocks, "touched teachers"),
+    "teachers: dealt anew every round": Twin(
+        ensemble, voting.DealtAnewEveryRound, "touched teachers"
+    ),
+    "teachers: one part for all": Twin(ensemble, voting.OneTeacherForAll, "touched teachers"),
+    "teachers: rows instead of units": Twin(
+        ensemble, voting.RowsInsteadOfUnits, "touched teachers"
+    ),
+    "teachers: counts instead of votes": Twin(ensemble, voting.CountsInsteadOfVotes, "sensitivity"),
+    "teachers: as many as rows allow": Twin(vote_fit, voting.TeachersFromTheRows, "replay"),
+    "votes: noise x0.5": Twin(vote_release, voting.half_noise_on_votes, "noise scale"),
+    "votes: clear ones free": Twin(vote_release, voting.free_answers, "noise scale"),
+    "votes: fixed seed": Twin(vote_release, voting.same_noise_on_every_vote, "noise independence"),
+    "votes: unpaid last round": Twin(vote_fit, voting.UnpaidLastRound, "event equality"),
+    "student sees rows": Twin(vote_fit, voting.StudentSeesRows, "replay"),
     "table of a round size": Twin(loader, counting.as_many_rows_as_before, "sensitivity"),
 }
 
@@ -320,6 +372,9 @@ HONEST = {
     score: TwoWayScore,
     score_of_neighbours: TwoWayScore,
     search: TwoWayScore,
+    ensemble: Teachers,
+    vote_release: release_margins,
+    vote_fit: PATEGAN,
 }
 
 

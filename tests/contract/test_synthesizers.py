@@ -17,6 +17,7 @@ import dpsynth as dp
 from dpsynth.errors import BudgetError, DataError, IntegrityError, NotFittedError, UsageError
 from dpsynth.neural.autoregressive import AutoregressiveSettings
 from dpsynth.neural.ctgan import CTGANSettings
+from dpsynth.neural.pategan import PATEGANSettings
 from dpsynth.neural.vae import VAESettings
 from dpsynth.synthesizer import Synthesizer
 from dpsynth.table import TableReader
@@ -37,6 +38,10 @@ MAKERS: dict[str, Maker] = {
     ),
     "dp-vae": lambda schema: dp.DPVAE(
         schema, settings=VAESettings(steps=25, hidden=16, latent=4, sampling_probability=0.2)
+    ),
+    "pate-gan": lambda schema: dp.PATEGAN(
+        schema,
+        settings=PATEGANSettings(labels=60, rounds=3, steps=24, hidden=8, latent=4, batch=64),
     ),
 }
 

@@ -42,11 +42,12 @@ from privacy_audits.conformance import (
     replay,
     selection_failure,
     sensitivity,
+    touched_teachers,
     transcript_sensitivity,
     trial_numbers,
 )
 from tests.conftest import BUDGET, open_ledger, patients_schema
-from tests.privacy_audits import rigs
+from tests.privacy_audits import rigs, voting_rigs
 
 QUERIES = {"zeros": np.zeros(10_000), "large": np.linspace(-1e4, 1e4, 10_000).round()}
 SOURCES = {"entropy": NoiseSource.from_entropy, "seeded": lambda: NoiseSource.seeded(4)}
@@ -297,6 +298,59 @@ def test_one_unit_with_its_partners_moves_the_sum_by_at_most_the_clip_norm(
 
 def test_a_whole_adversarial_fit_tells_nothing_but_its_releases(unit_schema: dp.Schema) -> None:
     holds(replay(rigs.ctgan_run(unit_schema), *rigs.one_more_patient(9)))
+
+
+# -- teachers --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("teachers", [1, 5, 100])
+def test_one_unit_touches_one_teacher_in_all_rounds(rows: int, teachers: int) -> None:
+    pairs = voting_rigs.adversarial_pairs(rows)
+    result = touched_teachers(voting_rigs.ballots(teachers=teachers), pairs)
+    holds(result)
+    assert result.statistic == 1.0
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("teachers", [1, 5, 100])
+def test_one_unit_moves_all_votes_by_what_the_event_says(rows: int, teachers: int) -> None:
+    pairs = voting_rigs.adversarial_pairs(rows)
+    result = sensitivity(voting_rigs.margins(teachers=teachers), pairs, bound=np.sqrt(60))
+    holds(result)
+    assert result.statistic > 0.9
+
+
+@pytest.mark.parametrize("make", SOURCES.values(), ids=SOURCES)
+@pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
+@pytest.mark.parametrize(("relation", "sigma"), [("add_remove", 12.0), ("replace_one", 24.0)])
+def test_noise_of_votes_is_the_booked_one(
+    query: np.ndarray, make: Callable, relation: str, sigma: float
+) -> None:
+    release = voting_rigs.vote_release(multiplier=12.0, relation=relation, make=make)
+    # Rounding to whole votes adds a twelfth to the variance.
+    holds(
+        noise_scale(release, query, sigma=np.sqrt(sigma**2 + 1 / 12)),
+        noise_grid(release, query, step=1.0),
+        noise_independence(release, query),
+    )
+
+
+def test_a_whole_fit_of_teachers_tells_nothing_but_its_releases() -> None:
+    for pair in (rigs.one_more_patient(9), rigs.one_more_patient(1)):
+        holds(replay(voting_rigs.vote_fit(), *pair), replay(voting_rigs.vote_fit(), *pair[::-1]))
+
+
+def test_all_votes_and_counts_together_move_by_what_the_events_say() -> None:
+    plan = voting_rigs.vote_plan()
+    result = transcript_sensitivity(
+        voting_rigs.vote_fit(plan=plan),
+        *rigs.one_more_patient(9),
+        bound=voting_rigs.vote_bound(plan),
+    )
+    holds(result)
+    assert result.statistic > 0.1
+    holds(event_equality(*([event] for event in voting_rigs.released_votes())))
 
 
 # -- private selection -----------------------------------------------------------------------------
