@@ -34,6 +34,7 @@ from dpsynth.neural.conditions import Conditions
 from dpsynth.neural.critic import Critic
 from dpsynth.neural.ctgan import DPCTGAN, CTGANSettings
 from dpsynth.neural.dpsgd import TrainingSettings, UnitRows, noisy_sum
+from dpsynth.neural.optimise import AveragedAdam
 from dpsynth.noise import NoiseSource
 from dpsynth.privacy import (
     Mechanism,
@@ -218,10 +219,14 @@ def loop(
     def progress(done: int, of: int) -> None:
         del done, of
         batches.append(seen.pop() if seen else np.zeros(0, dtype=int))
-        applied = net.weight.grad.numpy().ravel()  # type: ignore[union-attr]
-        released.append(applied * (probability * expected) / clip_norm)
 
-    with exchanged(parts):
+    class Watched(AveragedAdam):
+        def step(self, gradients: Sequence[Tensor], step: int) -> None:
+            applied = gradients[0].numpy().ravel()
+            released.append(applied * (probability * expected) / clip_norm)
+            super().step(gradients, step)
+
+    with exchanged({"AveragedAdam": Watched, **parts}):
         taken = trainer(
             net, row_loss, data, settings=settings, mechanism=planned, noise=make(),
             progress=progress,
