@@ -28,7 +28,7 @@ from dpsynth.synthesizer import Synthesizer
 TRAINING = "DP-SGD"
 
 _NOISE_OF_A_BIN = 0.04
-_SHARES = (0.12, 0.3)
+_SHARES = (0.2, 0.5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,8 +165,7 @@ class NeuralSynthesizer(Synthesizer, Generic[S]):
     def _share_for_counts(self, budget: Budget, units: int, codec: CodecSettings) -> float:
         """Return the share of the budget at which a bin's noise is a small part of its rows.
 
-        A function of the budget, the declared size and the schema. Measured on Housing at ε = 1,
-        where it is .29: one-way error .062 at a share of .12, .039 at .3, and no loss elsewhere.
+        A function of the budget, the declared size and the schema (``docs/methods``).
         """
         whole = calibrate(
             lambda s: [Gaussian(relation=self.schema.unit.relation, noise_multiplier=s)], budget
