@@ -16,12 +16,19 @@ Rows = Annotated[int | None, Parameter(name=["-n", "--rows"])]
 AsJson = Annotated[bool, Parameter(name="--json", negative="")]
 
 
-def synthesizer(schema: Path, method: str) -> Any:  # noqa: ANN401 - avoids importing at start
-    """Return an unfitted method for a schema file."""
-    from dpsynth.methods import method_class
+def synthesizer(
+    schema: Path, method: str, *, epsilon: float, delta: float, rows: int | None
+) -> Any:  # noqa: ANN401 - avoids importing at start
+    """Return an unfitted method for a schema file; ``auto`` is settled by public quantities."""
+    from dpsynth.methods import AUTO, choose, method_class
+    from dpsynth.privacy import Budget
     from dpsynth.schema import Schema
 
-    return method_class(method)(Schema.read(schema))
+    facts = Schema.read(schema)
+    if method == AUTO:
+        method = choose(facts, Budget(epsilon=epsilon, delta=delta), rows=rows)
+        say(f"method: {method}")
+    return method_class(method)(facts)
 
 
 def custodian_key(path: Path | None) -> Any:  # noqa: ANN401 - avoids importing at start

@@ -19,7 +19,7 @@ from dpsynth.cli.console import (
 def plan(
     *,
     schema: Path,
-    method: str = "dp-vae",
+    method: str = "auto",
     epsilon: float,
     delta: float,
     rows: int | None = None,
@@ -32,7 +32,8 @@ def plan(
     schema
         Schema file.
     method
-        dp-autoregressive, dp-ctgan, dp-vae, pate-gan or independent.
+        dp-autoregressive, dp-ctgan, dp-vae, pate-gan, independent, or auto: chosen from the budget,
+        the rows that are declared and the schema.
     epsilon
         ε to spend.
     delta
@@ -45,7 +46,9 @@ def plan(
     from dpsynth.accountant import Accountant
     from dpsynth.privacy import Budget
 
-    planned = synthesizer(schema, method).plan(Budget(epsilon=epsilon, delta=delta), rows=rows)
+    planned = synthesizer(schema, method, epsilon=epsilon, delta=delta, rows=rows).plan(
+        Budget(epsilon=epsilon, delta=delta), rows=rows
+    )
     accountant = Accountant(planned.mechanisms)
     total = accountant.certificate(delta)
     lines = [
@@ -72,7 +75,7 @@ def fit(
     data: Path,
     *,
     schema: Path,
-    method: str = "dp-vae",
+    method: str = "auto",
     epsilon: float,
     delta: float,
     ledger: str,
@@ -91,7 +94,8 @@ def fit(
     schema
         Schema file.
     method
-        dp-autoregressive, dp-ctgan, dp-vae, pate-gan or independent.
+        dp-autoregressive, dp-ctgan, dp-vae, pate-gan, independent, or auto: chosen from the budget,
+        the rows that are declared and the schema.
     epsilon
         ε to spend.
     delta
@@ -115,7 +119,7 @@ def fit(
     from dpsynth.privacy import Budget
 
     refuse_existing(output)
-    model = synthesizer(schema, method)
+    model = synthesizer(schema, method, epsilon=epsilon, delta=delta, rows=rows)
     with Ledger.open(ledger) as book, Progress(epsilon) as progress:
         try:
             model.fit(

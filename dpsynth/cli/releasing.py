@@ -61,7 +61,7 @@ def release(
     data: Path,
     *,
     schema: Path,
-    method: str = "dp-vae",
+    method: str = "auto",
     epsilon: float,
     delta: float,
     ledger: str,
@@ -80,7 +80,8 @@ def release(
     schema
         Schema file.
     method
-        dp-autoregressive, dp-ctgan, dp-vae, pate-gan or independent.
+        dp-autoregressive, dp-ctgan, dp-vae, pate-gan, independent, or auto: chosen from the budget,
+        the rows that are declared and the schema.
     epsilon
         ε to spend.
     delta
@@ -105,7 +106,7 @@ def release(
     with Ledger.open(ledger) as book, Progress(epsilon) as progress:
         done = workflow.release(
             data,
-            synthesizer(schema, method),
+            synthesizer(schema, method, epsilon=epsilon, delta=delta, rows=rows),
             budget=Budget(epsilon=epsilon, delta=delta),
             ledger=book,
             dataset=dataset,

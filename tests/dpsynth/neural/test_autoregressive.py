@@ -197,13 +197,13 @@ def test_draws_follow_the_rows_own_likelihood_with_and_without_hidden_units(hidd
 
 
 def test_defaults_follow_from_public_quantities_alone() -> None:
+    model = dp.DPAutoregressive(patients_schema())
+
     def chosen(epsilon: float, rows: int) -> tuple[int, int, float]:
-        plan = dp.DPAutoregressive(patients_schema()).plan(
-            dp.Budget(epsilon=epsilon, delta=1e-6), rows=rows
-        )
-        settings = plan.parameters["settings"]
-        codes = plan.parameters["codec"]["numeric_codes"]
-        return codes, settings["hidden"], settings["codec_share"]
+        budget = dp.Budget(epsilon=epsilon, delta=1e-6)
+        codec = model._default_codec(budget, rows)
+        settings = model._default_settings(budget, rows, codec)
+        return codec.numeric_codes, settings.hidden, settings.codec_share
 
     assert chosen(1.0, 5_000)[:2] == (12, 0)
     assert chosen(1.0, 50_000)[:2] == (20, 64)
