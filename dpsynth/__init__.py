@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from dpsynth.marginals.independent import Independent
     from dpsynth.methods import load
     from dpsynth.neural.autoregressive import DPAutoregressive
+    from dpsynth.neural.ctgan import DPCTGAN
     from dpsynth.neural.pategan import PATEGAN
     from dpsynth.neural.vae import DPVAE
     from dpsynth.noise import NoiseSource
@@ -30,6 +31,7 @@ _WHERE = {
     "AttackRisk": "dpsynth.calibration",
     "Budget": "dpsynth.privacy",
     "DPAutoregressive": "dpsynth.neural.autoregressive",
+    "DPCTGAN": "dpsynth.neural.ctgan",
     "DPVAE": "dpsynth.neural.vae",
     "Independent": "dpsynth.marginals.independent",
     "Ledger": "dpsynth.ledger",
@@ -45,6 +47,7 @@ _WHERE = {
 }
 
 __all__ = [
+    "DPCTGAN",
     "DPVAE",
     "PATEGAN",
     "Accountant",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from cyclopts import Parameter
 
@@ -15,12 +16,19 @@ Rows = Annotated[int | None, Parameter(name=["-n", "--rows"])]
 AsJson = Annotated[bool, Parameter(name="--json", negative="")]
 
 
-def synthesizer(schema: Path, method: str) -> Any:  # noqa: ANN401 - avoids importing at start
-    """Return an unfitted method for a schema file."""
-    from dpsynth.methods import method_class
+def synthesizer(
+    schema: Path, method: str, *, epsilon: float, delta: float, rows: int | None
+) -> Any:  # noqa: ANN401 - avoids importing at start
+    """Return an unfitted method for a schema file; ``auto`` is settled by public quantities."""
+    from dpsynth.methods import AUTO, choose, method_class
+    from dpsynth.privacy import Budget
     from dpsynth.schema import Schema
 
-    return method_class(method)(Schema.read(schema))
+    facts = Schema.read(schema)
+    if method == AUTO:
+        method = choose(facts, Budget(epsilon=epsilon, delta=delta), rows=rows)
+        say(f"method: {method}")
+    return method_class(method)(facts)
 
 
 def custodian_key(path: Path | None) -> Any:  # noqa: ANN401 - avoids importing at start
@@ -43,15 +51,62 @@ def say(message: str) -> None:
 
 
 class Progress:
-    """Steps and ε on stderr: one moving line on a terminal, one line in ten per cent elsewhere."""
+    """Steps, time left and ε on stderr: a bar on a terminal, one line in ten per cent elsewhere.
+
+    Parameters
+    ----------
+    epsilon : float
+        What is booked.
+    """
 
     def __init__(self, epsilon: float) -> None:
-        self._epsilon = epsilon
+        self._booked = f"ε ≤ {epsilon:g} booked"
+        self._began: tuple[float, int] | None = None
+        self._bar: Any = None
 
     def __call__(self, done: int, of: int) -> None:
         """Show that ``done`` steps ``of`` all have been taken."""
-        line = f"step {done}/{of}, ε ≤ {self._epsilon:g} booked"
         if sys.stderr.isatty():
-            print(f"\r{line}", end="\n" if done == of else "", file=sys.stderr, flush=True)
-        elif done == of or done % max(1, of // 10) == 0:
-            print(line, file=sys.stderr, flush=True)
+            self._move_bar(done, of)
+            return
+        # Steps that an earlier run took tell nothing of the speed of this one.
+        since, first = self._began = self._began or (time.monotonic(), done - 1)
+        if done == of or done % max(1, of // 10) == 0:
+            left = (time.monotonic() - since) / max(1, done - first) * (of - done)
+            say(f"step {done}/{of}, {_clock(left)} left, {self._booked}")
+
+    def _move_bar(self, done: int, of: int) -> None:
+        if self._bar is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+            from rich.progress import Progress as Bar
+
+            self._bar = Bar(
+                TextColumn("step {task.completed}/{task.total}"),
+                BarColumn(),
+                TimeRemainingColumn(),
+                TextColumn(self._booked),
+                console=Console(stderr=True),
+            )
+            self._bar.start()
+            self._bar.add_task("training", total=of, completed=done - 1)
+        self._bar.update(self._bar.task_ids[0], completed=done)
+        if done == of:
+            self.close()
+
+    def close(self) -> None:
+        """Leave the terminal as it was; a run that is interrupted needs it."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"

@@ -11,6 +11,7 @@ from dpsynth.cli.console import (
     Rows,
     custodian_key,
     out,
+    say,
     synthesizer,
 )
 
@@ -18,7 +19,7 @@ from dpsynth.cli.console import (
 def plan(
     *,
     schema: Path,
-    method: str = "dp-vae",
+    method: str = "auto",
     epsilon: float,
     delta: float,
     rows: int | None = None,
@@ -31,7 +32,8 @@ def plan(
     schema
         Schema file.
     method
-        dp-autoregressive, dp-vae, pate-gan or independent.
+        dp-autoregressive, dp-ctgan, dp-vae, pate-gan, independent, or auto: chosen from the budget,
+        the rows that are declared and the schema.
     epsilon
         ε to spend.
     delta
@@ -44,7 +46,9 @@ def plan(
     from dpsynth.accountant import Accountant
     from dpsynth.privacy import Budget
 
-    planned = synthesizer(schema, method).plan(Budget(epsilon=epsilon, delta=delta), rows=rows)
+    planned = synthesizer(schema, method, epsilon=epsilon, delta=delta, rows=rows).plan(
+        Budget(epsilon=epsilon, delta=delta), rows=rows
+    )
     accountant = Accountant(planned.mechanisms)
     total = accountant.certificate(delta)
     lines = [
@@ -71,7 +75,7 @@ def fit(
     data: Path,
     *,
     schema: Path,
-    method: str = "dp-vae",
+    method: str = "auto",
     epsilon: float,
     delta: float,
     ledger: str,
@@ -79,6 +83,7 @@ def fit(
     output: RequiredOutput,
     rows: int | None = None,
     key: Path | None = None,
+    checkpoint: Path | None = None,
 ) -> None:
     """Spend a budget on fitting a method to a table.
 
@@ -89,7 +94,8 @@ def fit(
     schema
         Schema file.
     method
-        dp-autoregressive, dp-vae, pate-gan or independent.
+        dp-autoregressive, dp-ctgan, dp-vae, pate-gan, independent, or auto: chosen from the budget,
+        the rows that are declared and the schema.
     epsilon
         ε to spend.
     delta
@@ -104,23 +110,32 @@ def fit(
         Public guess of the number of rows.
     key
         Custodian's key, which recognises the table as the one that was entered.
+    checkpoint
+        File that keeps what a long fit has released so far. The same command goes on from it after
+        an interruption, within the same charge; it is removed when the model is written.
     """
     from dpsynth.files import refuse_existing
     from dpsynth.ledger import Ledger
     from dpsynth.privacy import Budget
 
     refuse_existing(output)
-    model = synthesizer(schema, method)
-    with Ledger.open(ledger) as book:
-        model.fit(
-            data,
-            budget=Budget(epsilon=epsilon, delta=delta),
-            ledger=book,
-            dataset=dataset,
-            rows=rows,
-            progress=Progress(epsilon),
-            key=custodian_key(key),
-        )
+    model = synthesizer(schema, method, epsilon=epsilon, delta=delta, rows=rows)
+    with Ledger.open(ledger) as book, Progress(epsilon) as progress:
+        try:
+            model.fit(
+                data,
+                budget=Budget(epsilon=epsilon, delta=delta),
+                ledger=book,
+                dataset=dataset,
+                rows=rows,
+                progress=progress,
+                key=custodian_key(key),
+                checkpoint=checkpoint,
+            )
+        except KeyboardInterrupt:
+            if checkpoint is not None and checkpoint.exists():
+                say("the same command goes on from the checkpoint, within the same charge")
+            raise
     model.save(output)
     print(output)
 

@@ -61,7 +61,7 @@ def release(
     data: Path,
     *,
     schema: Path,
-    method: str = "dp-vae",
+    method: str = "auto",
     epsilon: float,
     delta: float,
     ledger: str,
@@ -80,7 +80,8 @@ def release(
     schema
         Schema file.
     method
-        dp-autoregressive, dp-vae, pate-gan or independent.
+        dp-autoregressive, dp-ctgan, dp-vae, pate-gan, independent, or auto: chosen from the budget,
+        the rows that are declared and the schema.
     epsilon
         ε to spend.
     delta
@@ -102,17 +103,17 @@ def release(
     from dpsynth.ledger import Ledger
     from dpsynth.privacy import Budget
 
-    with Ledger.open(ledger) as book:
+    with Ledger.open(ledger) as book, Progress(epsilon) as progress:
         done = workflow.release(
             data,
-            synthesizer(schema, method),
+            synthesizer(schema, method, epsilon=epsilon, delta=delta, rows=rows),
             budget=Budget(epsilon=epsilon, delta=delta),
             ledger=book,
             dataset=dataset,
             out=output,
             rows=rows,
             holdout=holdout,
-            progress=Progress(epsilon),
+            progress=progress,
             key=custodian_key(key),
         )
     say(str(done.report))
@@ -155,4 +156,5 @@ def demo(*, output: RequiredOutput = Path("demo-release")) -> None:
     """
     from dpsynth.demo import run_demo
 
-    print(run_demo(output, progress=Progress(3.0), say=say))
+    with Progress(3.0) as progress:
+        print(run_demo(output, progress=progress, say=say))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from dpsynth.errors import BudgetError
-from dpsynth.filters import FilterKind, StopRule
+from dpsynth.filters import FilterKind, Measures, StopRule
 from dpsynth.ledger.pricing import Price
 from dpsynth.privacy import Plan, PrivacyUnit
 from dpsynth.rounding import round_down, round_up
@@ -74,6 +74,44 @@ def decide(
         f"{price_tag} and asks for {rule.used([asked]):.4g} of what the filter admits. {left}",
         code="DPS101",
         fix=fix,
+    )
+
+
+def decide_again(
+    rule: StopRule,
+    measures: Measures,
+    failure_delta: float,
+    *,
+    epsilon: float,
+    costs: Sequence[Cost],
+    failures: Sequence[float],
+) -> BudgetError | None:
+    """Return ``None`` if a run that was stopped may go on at its full cost, or the refusal.
+
+    Parameters
+    ----------
+    rule : StopRule
+        Stop rule of the population.
+    measures : Measures
+        Cost of all its steps.
+    failure_delta : float
+        Its failure probability.
+    epsilon : float
+        ε of its plan at the population's δ.
+    costs : sequence of tuple of float
+        What the filter adds up, of all other charges that are not aborted.
+    failures : sequence of float
+        Their failure probabilities.
+    """
+    asked = rule.cost(measures)
+    if rule.admits([*costs, asked], [*failures, failure_delta]):
+        return None
+    return BudgetError(
+        f"to go on, this run needs its whole ε = {round_up(epsilon):g} at δ = "
+        f"{rule.budget.delta:g} again ({rule.used([asked]):.4g} of what the filter admits); "
+        f"what it gave back when it stopped was spent by others. {what_is_left(rule, costs)}",
+        code="DPS101",
+        fix="leave it stopped: the steps that it took count, and the rest was given back.",
     )
 
 

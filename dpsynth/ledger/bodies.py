@@ -113,13 +113,24 @@ def released_body(name: str, *, table_sha256: str, charges: tuple[str, ...]) -> 
     }
 
 
+def resumed_body(charge_id: str, *, cost: float, measures: Measures) -> dict[str, Any]:
+    """Return the entry of a stopped run that goes on, with what its reservation had booked."""
+    return {
+        "charge_id": charge_id,
+        "cost": cost,
+        "measures": measures_to_json(measures),
+        "owner": Owner.current().to_dict(),
+        "versions": _versions(),
+    }
+
+
 def refused_body(
-    plan: Plan, *, dataset_id: str, code: str, epsilon: float | None
+    plan_sha256: str, *, dataset_id: str, code: str, epsilon: float | None
 ) -> dict[str, Any]:
     """Return the entry of a refusal."""
     return {
         "dataset_id": dataset_id,
-        "plan_sha256": plan.digest(),
+        "plan_sha256": plan_sha256,
         "code": code,
         "epsilon": epsilon,
         "owner": Owner.current().to_dict(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
@@ -20,13 +19,11 @@ from dpsynth.ledger.bodies import (
     refused_body,
     released_body,
     reserved_body,
-    stopped_body,
 )
 from dpsynth.ledger.charge import Charge
 from dpsynth.ledger.entries import ChargeState, damaged
-from dpsynth.ledger.leases import leasable, realised
-from dpsynth.ledger.owner import Owner
-from dpsynth.ledger.pricing import Price, measure, measures_from_json, price
+from dpsynth.ledger.moves import Moves
+from dpsynth.ledger.pricing import Price, price
 from dpsynth.ledger.recomputing import recompute
 from dpsynth.ledger.replay import Replay
 from dpsynth.ledger.sqlite import SQLite
@@ -38,9 +35,6 @@ if TYPE_CHECKING:
     from dpsynth.certificate import Statement
 
 Row = dict[str, Any]
-
-_NOT_THERE = "DPS513"
-"""Code of a move that the state of a charge does not allow."""
 
 
 class Ledger:
@@ -60,6 +54,7 @@ class Ledger:
         self._store = store
         self._ledger_id = replay.ledger_id
         self._rule = replays.stop_rule(self._population)
+        self._moves = Moves(store, self._rule)
         if notes is not None:
             store.after_commit = lambda head: notes.note(
                 Anchor(ledger_id=self._ledger_id, sequence=head.seq, head=head.hash)
@@ -341,7 +336,7 @@ class Ledger:
             refusal = understated(plan, cost, left=self._left())
             self._refuse(refusal, plan, dataset_id, epsilon=cost.epsilon)
         with self._store.writing():
-            costs, failures = self._live_costs()
+            costs, failures = self._moves.live_costs()
             decision = decide(self._rule, cost, costs=costs, failures=failures)
             if isinstance(decision, str):
                 return self._book(plan, cost, dataset_id=dataset_id, rule=decision)
@@ -355,8 +350,37 @@ class Ledger:
         UsageError
             If there is none.
         """
-        self._state(charge_id)
-        return Charge(self, charge_id)
+        self._moves.state(charge_id)
+        return Charge(self._moves, charge_id)
+
+    def resume(self, charge_id: str) -> Charge:
+        """Go on with a run that ended early: what was given back is booked again, if it is there.
+
+        Parameters
+        ----------
+        charge_id : str
+            A charge that was stopped, or whose process no longer runs. One that is committed is
+            returned as it is.
+
+        Returns
+        -------
+        Charge
+            Touched; its leases go on from :attr:`Charge.leased`.
+
+        Raises
+        ------
+        BudgetError
+            If others have spent what was given back (``DPS101``). The refusal is entered.
+        UsageError
+            If the run still goes on, or took no leases.
+
+        Privacy
+        -------
+        A run that goes on costs what it was reserved for: all its steps, those that were lost
+        included. It is admitted like a new plan of that cost.
+        """
+        self.recover()
+        return self._moves.resume(charge_id)
 
     def recover(self) -> tuple[str, ...]:
         """Settle what processes of this machine have left open that no longer run.
@@ -369,27 +393,7 @@ class Ledger:
         tuple of str
             Identifiers of the charges settled.
         """
-        query = (
-            "SELECT charge_id, state, owner FROM charge WHERE state = 'reserved' "
-            "OR (state = 'touched' AND leased IS NOT NULL) ORDER BY seq"
-        )
-        with self._store.reading():
-            open_charges = self._store.rows(query)
-        settled = []
-        for row in open_charges:
-            if not Owner.from_dict(json.loads(row["owner"])).is_gone():
-                continue
-            try:
-                if row["state"] == ChargeState.RESERVED:
-                    self._abort(row["charge_id"], reason="owner gone")
-                else:
-                    self._stop(row["charge_id"], reason="owner gone")
-            except UsageError as error:
-                if error.code != _NOT_THERE:
-                    raise
-                continue  # another process was quicker
-            settled.append(row["charge_id"])
-        return tuple(settled)
+        return self._moves.recover()
 
     def record_release(self, name: str, *, table_sha256: str, charges: Iterable[str]) -> None:
         """Enter that a table was released, and which charges paid for it.
@@ -411,7 +415,7 @@ class Ledger:
         charges = tuple(charges)
         with self._store.writing():
             for charge_id in charges:
-                if self._state_now(charge_id) in (ChargeState.RESERVED, ChargeState.ABORTED):
+                if self._moves.state_now(charge_id) in (ChargeState.RESERVED, ChargeState.ABORTED):
                     raise UsageError("a release needs a charge that was touched.")
             body = released_body(name, table_sha256=table_sha256, charges=charges)
             self._store.append("released", body)
@@ -510,44 +514,12 @@ class Ledger:
         main = self._rule.main_cost(self._rule.cost(cost.measures))
         body = reserved_body(plan, cost, dataset_id=dataset_id, rule=rule, cost=main)
         self._store.append(ChargeState.RESERVED, body)
-        return Charge(self, body["charge_id"])
-
-    def _live_costs(self) -> tuple[list[tuple[float, ...]], list[float]]:
-        if self._rule.is_curve:
-            rows = self._store.live("measures", "failure_delta")
-            costs = [self._rule.cost(measures_from_json(row["measures"])) for row in rows]
-        else:
-            rows = self._store.live("cost", "failure_delta")
-            costs = [(row["cost"],) for row in rows]
-        return costs, [row["failure_delta"] for row in rows]
+        return Charge(self._moves, body["charge_id"])
 
     def _datasets(self) -> dict[str, Row]:
         """Return datasets by name."""
         rows = self._store.rows("SELECT * FROM dataset ORDER BY seq")
         return {row["name"]: row for row in rows}
-
-    def _charge_now(self, charge_id: str) -> Row:
-        rows = self._store.rows(
-            "SELECT charge.*, plan.spec FROM charge "
-            "JOIN plan ON plan.plan_sha256 = charge.plan_sha256 WHERE charge_id = ?",
-            charge_id,
-        )
-        if not rows:
-            raise UsageError("the ledger has no such charge.")
-        return rows[0]
-
-    def _state_now(self, charge_id: str) -> ChargeState:
-        return ChargeState(self._charge_now(charge_id)["state"])
-
-    def _expect(self, charge_id: str, state: ChargeState, purpose: str) -> Row:
-        row = self._charge_now(charge_id)
-        if row["state"] != state:
-            raise UsageError(
-                f"this charge is {row['state']}; only one that is {state} {purpose}.",
-                code=_NOT_THERE,
-                fix="reserve the plan again." if state is ChargeState.RESERVED else None,
-            )
-        return row
 
     def _anchor_now(self) -> Anchor:
         head = self._store.head
@@ -572,74 +544,9 @@ class Ledger:
 
     # -- each its own transaction --------------------------------------------------------------
 
-    def _state(self, charge_id: str) -> ChargeState:
-        with self._store.reading():
-            return self._state_now(charge_id)
-
-    def _touch(self, charge_id: str, *, leases: bool) -> bool:
-        with self._store.writing():
-            row = self._expect(charge_id, ChargeState.RESERVED, "can be touched")
-            steps = leasable(json.loads(row["spec"])) if leases else {}
-            leased = dict.fromkeys(steps, 0) or None
-            body = {"charge_id": charge_id, "leased": leased}
-            self._store.append(ChargeState.TOUCHED, body)
-        return leased is not None
-
-    def _lease(self, charge_id: str, step: str, upto: int) -> None:
-        with self._store.writing():
-            row = self._expect(charge_id, ChargeState.TOUCHED, "takes leases")
-            if row["leased"] is None:
-                raise UsageError("this charge was touched without leases.")
-            leased = json.loads(row["leased"])
-            planned = leasable(json.loads(row["spec"])).get(step, 0)
-            if step not in leased or not leased[step] <= upto <= planned:
-                raise IntegrityError(
-                    f"the plan has {planned} runs of the step {step!r}, and {upto} are asked for.",
-                    code="DPS110",
-                )
-            body = {"charge_id": charge_id, "leased": {**leased, step: upto}}
-            self._store.append("leased", body)
-
-    def _commit(self, charge_id: str) -> None:
-        with self._store.writing():
-            row = self._expect(charge_id, ChargeState.TOUCHED, "can be committed")
-            if row["leased"] is not None and json.loads(row["leased"]) != leasable(
-                json.loads(row["spec"])
-            ):
-                raise IntegrityError(
-                    "the run ended without having leased all steps of its plan.", code="DPS110"
-                )
-            self._store.append(ChargeState.COMMITTED, {"charge_id": charge_id})
-
-    def _abort(self, charge_id: str, *, reason: str) -> None:
-        with self._store.writing():
-            self._expect(charge_id, ChargeState.RESERVED, "can be given back")
-            body = {"charge_id": charge_id, "reason": reason}
-            self._store.append(ChargeState.ABORTED, body)
-
-    def _stop(self, charge_id: str, *, reason: str) -> None:
-        while True:
-            with self._store.reading():
-                before = self._expect(charge_id, ChargeState.TOUCHED, "can be stopped")
-            if before["leased"] is None:
-                raise UsageError("this charge took no leases, so that it counts in full for ever.")
-            measures = measures_from_json(before["measures"])
-            if before["rule"] == "filter":
-                # Worked out before the write lock is taken.
-                ran = realised(json.loads(before["spec"]), json.loads(before["leased"]))
-                measures = measure(ran, orders=self._rule.orders).at_most(measures)
-            with self._store.writing():
-                now = self._expect(charge_id, ChargeState.TOUCHED, "can be stopped")
-                if now["leased"] != before["leased"]:
-                    continue  # it still runs, and has taken another lease meanwhile
-                cost = self._rule.main_cost(self._rule.cost(measures))
-                body = stopped_body(charge_id, reason=reason, cost=cost, measures=measures)
-                self._store.append(ChargeState.STOPPED, body)
-                return
-
     def _left(self) -> str:
         with self._store.reading():
-            costs, _ = self._live_costs()
+            costs, _ = self._moves.live_costs()
         return what_is_left(self._rule, costs)
 
     def _known_datasets(self) -> dict[str, Row]:
@@ -649,7 +556,9 @@ class Ledger:
     def _refuse(
         self, refusal: BudgetError, plan: Plan, dataset_id: str, *, epsilon: float | None
     ) -> NoReturn:
-        body = refused_body(plan, dataset_id=dataset_id, code=refusal.code, epsilon=epsilon)
+        body = refused_body(
+            plan.digest(), dataset_id=dataset_id, code=refusal.code, epsilon=epsilon
+        )
         with self._store.writing():
             self._store.append("refused", body)
         raise refusal

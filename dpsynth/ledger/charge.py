@@ -9,7 +9,7 @@ from dpsynth.errors import DPSynthError
 from dpsynth.ledger.entries import ChargeState
 
 if TYPE_CHECKING:
-    from dpsynth.ledger.book import Ledger
+    from dpsynth.ledger.moves import Moves
 
 
 class Charge:
@@ -25,15 +25,20 @@ class Charge:
         Identifier in the ledger.
     """
 
-    def __init__(self, ledger: Ledger, id: str) -> None:
+    def __init__(self, moves: Moves, id: str, *, leases: bool = False) -> None:
         self.id = id
-        self._ledger = ledger
-        self._leases = False
+        self._moves = moves
+        self._leases = leases
 
     @property
     def state(self) -> ChargeState:
         """Where the charge stands in the ledger now."""
-        return self._ledger._state(self.id)
+        return self._moves.state(self.id)
+
+    @property
+    def leased(self) -> dict[str, int]:
+        """How often each step of the plan may have run, by its name."""
+        return self._moves.leased(self.id)
 
     def touch(self, *, leases: bool = False) -> None:
         """Enter, durably, that the data is about to be read.
@@ -56,7 +61,7 @@ class Charge:
         From here on the charge counts in full, whatever happens; with ``leases`` it counts in full
         until it is stopped, and then for the steps that were leased.
         """
-        self._leases = self._ledger._touch(self.id, leases=leases)
+        self._leases = self._moves.touch(self.id, leases=leases)
 
     def lease(self, step: str, upto: int) -> None:
         """Enter, durably, that a step of the plan runs up to so many times in all.
@@ -76,7 +81,7 @@ class Charge:
         IntegrityError
             If the plan has no such step, or fewer of them.
         """
-        self._ledger._lease(self.id, step, upto)
+        self._moves.lease(self.id, step, upto)
 
     def commit(self) -> None:
         """Enter that the run ended as planned.
@@ -88,7 +93,7 @@ class Charge:
         IntegrityError
             If not all its steps were leased.
         """
-        self._ledger._commit(self.id)
+        self._moves.commit(self.id)
 
     def stop(self, *, reason: str = "stopped by hand") -> None:
         """Enter that the run has ended early; it counts for the steps that were leased to it.
@@ -100,7 +105,7 @@ class Charge:
         UsageError
             If the charge is not touched, or took no leases: then it counts in full for ever.
         """
-        self._ledger._stop(self.id, reason=reason)
+        self._moves.stop(self.id, reason=reason)
 
     def abort(self) -> None:
         """Give the charge back, unused.
@@ -110,7 +115,7 @@ class Charge:
         UsageError
             If the charge is not reserved (any more).
         """
-        self._ledger._abort(self.id, reason="given back")
+        self._moves.abort(self.id, reason="given back")
 
     def __enter__(self) -> Self:
         return self

@@ -51,6 +51,7 @@ class Replay:
     head: Entry | None = None
     _rules: dict[str, StopRule] = field(default_factory=dict)
     _totals: dict[str, _Total] = field(default_factory=dict)
+    _reserved: dict[str, tuple[float, str]] = field(default_factory=dict)
 
     def feed(self, entry: Entry) -> None:
         """Verify one entry and apply it.
@@ -95,7 +96,9 @@ class Replay:
         row = rows.get(effect.key)
         if row is None:
             raise damaged(entry.seq, f"names a {effect.table} that was never entered")
-        if effect.table == "charge":
+        if effect.table == "charge" and entry.kind == "resumed":
+            self._resume(entry, row, effect.values)
+        elif effect.table == "charge":
             self._move(entry, row, effect.values)
         elif row["content_hmac"] is not None:
             raise damaged(entry.seq, "identifies a dataset a second time")
@@ -122,6 +125,7 @@ class Replay:
         rule, total = self._rules[population_id], self._totals[population_id]
         cost = self._cost(entry, rule, row)
         total.add(cost, row["failure_delta"], +1)
+        self._reserved[row["charge_id"]] = row["cost"], row["measures"]
         if row["rule"] == "plan":
             fits = (
                 rule.closes_with_first_plan
@@ -185,6 +189,18 @@ class Replay:
             raise damaged(entry.seq, "raises the cost of a charge")
         total.add(before, row["failure_delta"], -1)
         total.add(after, row["failure_delta"], +1)
+
+    def _resume(self, entry: Entry, row: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+        if row["state"] != ChargeState.STOPPED:
+            raise damaged(entry.seq, f"goes on with a charge that is {row['state']}")
+        if (values["cost"], values["measures"]) != self._reserved[row["charge_id"]]:
+            raise damaged(entry.seq, "goes on at another cost than was reserved")
+        population_id = self.tables["dataset"][row["dataset_id"]]["population_id"]
+        rule, total = self._rules[population_id], self._totals[population_id]
+        total.add(self._cost(entry, rule, row), row["failure_delta"], -1)
+        total.add(self._cost(entry, rule, {**row, **values}), row["failure_delta"], +1)
+        if row["rule"] != "plan" and not total.fits(rule):
+            raise damaged(entry.seq, "goes on with more than the budget admits")
 
     def _leasable(self, row: Mapping[str, Any]) -> dict[str, int]:
         return leasable(json.loads(self.tables["plan"][row["plan_sha256"]]["spec"]))

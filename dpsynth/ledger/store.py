@@ -215,6 +215,14 @@ class Store:
         # As above: names of fields are ours.
         return self.rows(f"SELECT {', '.join(fields)} FROM charge WHERE {_LIVE}")  # noqa: S608
 
+    def reservation(self, charge_id: str) -> str:
+        """Return the body of the entry that reserved a charge."""
+        rows = self.rows(
+            "SELECT body FROM entry WHERE kind = 'reserved' AND body LIKE ?",
+            f'%"charge_id":"{charge_id}"%',
+        )
+        return rows[0]["body"]
+
     def verify(self) -> Replay:
         """Rebuild the tables from the log and compare; inside a transaction.
 

@@ -214,6 +214,14 @@ def change(entry: Entry, body: Mapping[str, Any]) -> Change | None:
                 "cost": float(body["cost"]),
                 "measures": _text(body["measures"]),
             }
+        case "resumed":
+            values = {
+                "state": "touched",
+                "ended": None,
+                "owner": _text(body["owner"]),
+                "cost": float(body["cost"]),
+                "measures": _text(body["measures"]),
+            }
         case "committed" | "aborted":
             values = {"state": entry.kind, "ended": entry.time}
         case _:

@@ -27,7 +27,8 @@ from dpsynth.schema import Schema, canonical_level
 
 T = TypeVar("T")
 
-_NUMERIC_CODES = 20
+_NUMERIC_CODES, _FEW_CODES = 20, 12
+_FEW_UNITS = 8_000
 _RAKING_ROUNDS = 12
 _RAKING_ROWS = 16384
 _SAMPLE_ROWS = 16384
@@ -55,7 +56,7 @@ class AutoregressiveSettings(DPSGDSettings):
     """
 
     hidden: int = 64
-    target_weight: float = 1.5
+    target_weight: float = 2.0
 
 
 class DPAutoregressive(DPSGDSynthesizer[AutoregressiveSettings]):
@@ -104,8 +105,17 @@ class DPAutoregressive(DPSGDSynthesizer[AutoregressiveSettings]):
         self._order = sorted(range(len(roles)), key=lambda index: roles[index])
 
     def _default_codec(self, budget: Budget, units: int) -> CodecSettings:
-        del budget, units
-        return CodecSettings(numeric_codes=_NUMERIC_CODES)
+        return CodecSettings(
+            numeric_codes=_FEW_CODES if _is_small(budget, units) else _NUMERIC_CODES
+        )
+
+    def _default_settings(
+        self, budget: Budget, units: int, codec: CodecSettings
+    ) -> AutoregressiveSettings:
+        return AutoregressiveSettings(
+            codec_share=self._share_for_counts(budget, units, codec),
+            hidden=0 if _is_small(budget, units) else 64,
+        )
 
     def _fit_codes(
         self,
@@ -274,6 +284,11 @@ class DPAutoregressive(DPSGDSynthesizer[AutoregressiveSettings]):
             parts.append(drawn)
         codes = torch.cat(parts).numpy().astype(np.int32)
         return codes[:, np.argsort(self._order)]
+
+
+def _is_small(budget: Budget, units: int) -> bool:
+    """Tell whether noise leaves nothing for a hidden layer to learn, nor for many codes."""
+    return units * min(budget.epsilon, 1.0) < _FEW_UNITS
 
 
 def _number(value: object, column: str) -> float:

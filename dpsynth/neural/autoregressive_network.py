@@ -23,7 +23,7 @@ class AutoregressiveNetwork(nn.Module):
     weights : sequence of float
         Weight of each column's likelihood.
     hidden : int
-        Width of the hidden layer.
+        Width of the hidden layer; 0 for linear connections alone.
     generator : torch.Generator
         Draws the initial weights.
     """
@@ -44,6 +44,10 @@ class AutoregressiveNetwork(nn.Module):
         # A hidden unit of degree k sees the columns up to k and is seen by those after k.
         degrees = np.sort(np.arange(hidden) % max(1, len(bases) - 1))
         self.direct = CodeLinear(bases, out_groups.tolist(), columns[:, None] > columns[None, :])
+        self.enter: CodeLinear | None = None
+        self.leave: MaskedLinear | None = None
+        if not hidden:
+            return
         self.enter = CodeLinear(bases, degrees.tolist(), columns[:, None] >= columns[None, :])
         self.leave = MaskedLinear(
             degrees.tolist(), out_groups.tolist(), columns[:, None] > columns[None, :], bias=False
@@ -54,27 +58,36 @@ class AutoregressiveNetwork(nn.Module):
 
     def row_loss(self, codes: Tensor) -> Tensor:
         """Return the weighted negative log-likelihood of every row, shape (n_rows,), in nats."""
-        outputs = self.direct(codes) + self.leave(torch.relu(self.enter(codes)))
+        outputs = self.direct(codes)
+        if self.enter is not None and self.leave is not None:
+            outputs = outputs + self.leave(torch.relu(self.enter(codes)))
         return self.outputs.negative_log_likelihood(outputs, codes)
 
     @torch.no_grad()
     def sample(self, n: int, draw: Callable[[int, Tensor], Tensor]) -> Tensor:
         """Draw codes column by column, shape (n, n_columns)."""
-        hidden = self.enter.bias.repeat(n, 1)  # type: ignore[union-attr]
-        outputs = self.direct.bias.repeat(n, 1)  # type: ignore[union-attr]
-        enter, direct, leave = (
-            layer.effective() for layer in (self.enter, self.direct, self.leave)
-        )
+        direct, outputs = self.direct.effective(), _repeated(self.direct.bias, n)
+        enter = leave = hidden = None
+        if self.enter is not None and self.leave is not None:
+            enter, leave = self.enter.effective(), self.leave.effective()
+            hidden = _repeated(self.enter.bias, n)
         drawn = torch.zeros(n, len(self.spans), dtype=torch.int64)
         for column, (start, end) in enumerate(self.spans):
-            leaving = torch.relu(hidden) @ leave[start:end].T
-            logits = self.outputs.logits(outputs[:, start:end] + leaving, column)
-            codes = draw(column, logits)
+            reached = outputs[:, start:end]
+            if hidden is not None and leave is not None:
+                reached = reached + torch.relu(hidden) @ leave[start:end].T
+            codes = draw(column, self.outputs.logits(reached, column))
             drawn[:, column] = codes
-            place = codes + self.enter.offsets[column]
-            hidden = hidden + enter[place]
+            place = codes + self.direct.offsets[column]
             outputs = outputs + direct[place]
+            if hidden is not None and enter is not None:
+                hidden = hidden + enter[place]
         return drawn
+
+
+def _repeated(bias: Tensor | None, n: int) -> Tensor:
+    assert bias is not None
+    return bias.repeat(n, 1)
 
 
 class Draw:

@@ -15,14 +15,20 @@ from torch import Tensor, nn
 
 from dpsynth.calibration import calibrate
 from dpsynth.checkpoint import Arrays, Course
-from dpsynth.codec import CodecSettings
+from dpsynth.codec import CodecSettings, block_sizes
+from dpsynth.errors import UsageError
+from dpsynth.neural.clipping import MOST_FEATURES
 from dpsynth.neural.dpsgd import Companion, Resumption, State, TrainingSettings, UnitRows, train
+from dpsynth.neural.ordinal import WIDTH, is_ordered
 from dpsynth.noise import NoiseSource
-from dpsynth.privacy import Budget, Mechanism, PlannedCharge, PoissonSampledGaussian
+from dpsynth.privacy import Budget, Gaussian, Mechanism, PlannedCharge, PoissonSampledGaussian
 from dpsynth.schema import Schema
 from dpsynth.synthesizer import Synthesizer
 
 TRAINING = "DP-SGD"
+
+_NOISE_OF_A_BIN = 0.04
+_SHARES = (0.2, 0.5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,9 +105,9 @@ class NeuralSynthesizer(Synthesizer, Generic[S]):
 
     # -- what a method fills in --------------------------------------------------------------
 
-    def _default_settings(self, budget: Budget, units: int) -> S:
+    def _default_settings(self, budget: Budget, units: int, codec: CodecSettings) -> S:
         """Choose hyper-parameters from public quantities."""
-        del budget, units
+        del budget, units, codec
         return cast(S, self.settings_type())
 
     @abstractmethod
@@ -117,7 +123,15 @@ class NeuralSynthesizer(Synthesizer, Generic[S]):
     def _plan_charges(
         self, budget: Budget, units: int, codec: CodecSettings
     ) -> tuple[tuple[PlannedCharge, ...], dict[str, Any]]:
-        settings = self.settings or self._default_settings(budget, units)
+        settings = self.settings or self._default_settings(budget, units, codec)
+        ordered = sum(map(is_ordered, self.schema.modelled))
+        width = sum(block_sizes(self.schema, codec)) + WIDTH * ordered
+        if width > MOST_FEATURES:
+            raise UsageError(
+                f"the columns have {width} codes and functions of them; {self.method} takes "
+                f"{MOST_FEATURES}.",
+                fix="declare fewer categories, or group rare ones.",
+            )
         bought = self._codec_charges(budget, codec, share=settings.codec_share)
         fixed = [charge.mechanism for charge in bought]
         scale = calibrate(lambda s: [*fixed, self._mechanism(settings, s, units)], budget)
@@ -147,6 +161,18 @@ class NeuralSynthesizer(Synthesizer, Generic[S]):
         return super()._take_settings(parameters)
 
     # -- helpers for methods -------------------------------------------------------------------
+
+    def _share_for_counts(self, budget: Budget, units: int, codec: CodecSettings) -> float:
+        """Return the share of the budget at which a bin's noise is a small part of its rows.
+
+        A function of the budget, the declared size and the schema (``docs/methods``).
+        """
+        whole = calibrate(
+            lambda s: [Gaussian(relation=self.schema.unit.relation, noise_multiplier=s)], budget
+        )
+        rows = units * self.schema.unit.max_rows
+        noise = self._histogram_sigma(whole, codec) * codec.numeric_codes / rows
+        return min(max((noise / _NOISE_OF_A_BIN) ** 2, _SHARES[0]), _SHARES[1])
 
     def _usable(self) -> list[Tensor]:
         """Return which codes of every column may be emitted."""
@@ -184,6 +210,7 @@ class DPSGDSynthesizer(NeuralSynthesizer[D]):
         *,
         noise: NoiseSource,
         course: Course,
+        copies: int = 1,
         companion: Companion | None = None,
     ) -> tuple[PlannedCharge, ...]:
         """Train a network, in place, by the mechanism of the plan; return what was run."""
@@ -203,6 +230,7 @@ class DPSGDSynthesizer(NeuralSynthesizer[D]):
             noise=noise,
             progress=course.progress,
             lease=None if course.lease is None else partial(course.lease, TRAINING),
+            copies=copies,
             companion=companion,
             keep=None if course.keep is None else partial(_keep, course.keep),
             resumption=_resumption(course),

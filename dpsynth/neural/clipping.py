@@ -29,7 +29,7 @@ SLACK = 2.0**-10
 contribution may exceed the real-number one: the grid of the noise, the float64 sum and the last
 bit of float32 activations, which may depend on the size of the batch (``docs/pitfalls.md``)."""
 
-_MOST_FEATURES = 4096
+MOST_FEATURES = 4096
 """Widest layer for which ``_ROUNDING`` bounds the rounding of a squared norm."""
 
 _ROUNDING = 2.0**-38
@@ -97,6 +97,9 @@ class UnitClipper:
     ----------
     module : nn.Module
         Network of linear layers and element-wise activations; each layer runs once per step.
+    copies : int
+        Rows that pass through the network for each row of the loss, standing together: 2 where a
+        row and its generated partner are scored in one pass.
 
     Raises
     ------
@@ -121,10 +124,11 @@ class UnitClipper:
     clipped too little (:mod:`dpsynth.neural.factors`).
     """
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, *, copies: int = 1) -> None:
         self.layers = linear_layers(module)
-        if any(max(p.shape) > _MOST_FEATURES for la in self.layers for p in la.parameters()):
-            raise UsageError(f"a linear layer has more than {_MOST_FEATURES} features.")
+        self.copies = copies
+        if any(max(p.shape) > MOST_FEATURES for la in self.layers for p in la.parameters()):
+            raise UsageError(f"a linear layer has more than {MOST_FEATURES} features.")
         self.parameters = [p for layer in self.layers for p in layer.parameters(recurse=False)]
         self._inputs: dict[int, Tensor] = {}
         self._outputs: dict[int, Tensor] = {}
@@ -187,9 +191,13 @@ class UnitClipper:
             raise UsageError("a linear layer did not run in this step.", code="DPS122")
         order = range(len(self.layers))
         outputs = [self._outputs[i] for i in order]
+        if any(len(part) != len(loss) * self.copies for part in outputs):
+            raise UsageError(
+                "a linear layer saw another number of rows than stated.", code="DPS122"
+            )
         at_outputs = torch.autograd.grad(loss.sum(), outputs)
         factors = [
-            factors_of(layer, self._inputs[index], gradient, rows_per_unit)
+            factors_of(layer, self._inputs[index], gradient, rows_per_unit * self.copies)
             for index, (layer, gradient) in enumerate(zip(self.layers, at_outputs, strict=True))
         ]
         self._forget()

@@ -234,6 +234,7 @@ def train(
     noise: NoiseSource,
     progress: Progress | None = None,
     lease: Callable[[int], None] | None = None,
+    copies: int = 1,
     companion: Companion | None = None,
     keep: Callable[[State], None] | None = None,
     resumption: Resumption | None = None,
@@ -260,6 +261,9 @@ def train(
     lease : callable, optional
         Called with the number of steps that will have been taken before it is called again; when
         it returns they are entered in the ledger, and if it raises none of them is taken.
+    copies : int
+        Rows that ``row_loss`` passes through the network for each of its rows, standing together;
+        all of them are clipped with the row's unit.
     companion : Companion, optional
         Moved after each step.
     keep : callable, optional
@@ -281,7 +285,7 @@ def train(
     clip_norm = settings.clip_norm
     divisor = probability * settings.expected_units
     taken = first = 0 if resumption is None else resumption.step
-    with few_threads(module), UnitClipper(module) as clipper:
+    with few_threads(module), UnitClipper(module, copies=copies) as clipper:
         optimizer = AveragedAdam(
             clipper.parameters,
             learning_rate=settings.learning_rate,

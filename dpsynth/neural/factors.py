@@ -137,8 +137,8 @@ class _CodeFactors:
         same = (self.codes.unsqueeze(1) == self.codes.unsqueeze(2)).double()
         if not len(layer.slopes):
             return same
-        basis = layer.basis.double()[places]
-        return same + torch.einsum("urck,usck->ursc", basis, basis)
+        basis = layer.compact[places]
+        return same + (basis.unsqueeze(1) * basis.unsqueeze(2)).sum(-1)
 
     def weighted(self, scale: Tensor, kept: Tensor | None) -> list[Tensor]:
         layer = self.layer

@@ -115,18 +115,6 @@ class BlockGenerator(nn.Module):
         drawn = [draw_codes(part, uniform[:, at]) for at, part in enumerate(parts)]
         return torch.stack(drawn, dim=1)
 
-    def straight_through(
-        self, logits: Tensor, generator: torch.Generator, *, temperature: float = 1.0
-    ) -> Tensor:
-        """Return one-hot rows whose gradient is that of a Gumbel softmax, shape like ``logits``.
-
-        References
-        ----------
-        Jang, Gu, Poole, "Categorical Reparameterization with Gumbel-Softmax", arXiv 1611.01144.
-        """
-        parts = logits.split(self.blocks.sizes, dim=1)
-        return torch.cat([gumbel(part / temperature, generator) for part in parts], dim=1)
-
 
 def draw_codes(logits: Tensor, uniform: Tensor) -> Tensor:
     """Draw a code of one column by inversion, shape (n_rows,), of numbers in [0, 1)."""
@@ -136,7 +124,12 @@ def draw_codes(logits: Tensor, uniform: Tensor) -> Tensor:
 
 
 def gumbel(logits: Tensor, generator: torch.Generator) -> Tensor:
-    """Return one-hot draws of one column whose gradient is that of a Gumbel softmax."""
+    """Return one-hot draws of one column whose gradient is that of a Gumbel softmax.
+
+    References
+    ----------
+    Jang, Gu, Poole, "Categorical Reparameterization with Gumbel-Softmax", arXiv 1611.01144.
+    """
     exponential = torch.empty_like(logits).exponential_(generator=generator)
     noisy = logits - exponential.clamp(min=1e-20).log()
     soft = noisy.softmax(1)

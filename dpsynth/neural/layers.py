@@ -113,6 +113,7 @@ class CodeLinear(nn.Module):
     """
 
     basis: Tensor
+    compact: Tensor
     offsets: Tensor
     square: Tensor
     mask: Tensor
@@ -134,6 +135,10 @@ class CodeLinear(nn.Module):
         basis = torch.block_diag(*[torch.from_numpy(part) for part in bases])
         starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
         self.register_buffer("basis", basis.reshape(sum(sizes), -1))
+        # The same without the zeros of other columns, for products of codes of one column.
+        widest = max(part.shape[1] for part in bases)
+        compact = [np.pad(part, ((0, 0), (0, widest - part.shape[1]))) for part in bases]
+        self.register_buffer("compact", torch.from_numpy(np.concatenate(compact)).double())
         self.register_buffer("offsets", torch.from_numpy(starts))
         self.register_buffer("square", self.basis.double().square().sum(1) + 1.0)
         self.register_buffer("mask", mask.to(torch.float32))

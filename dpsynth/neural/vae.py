@@ -12,13 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from dpsynth.checkpoint import Course
+from dpsynth.codec import CodecSettings
 from dpsynth.neural.base import DPSGDSettings, DPSGDSynthesizer, initial_generator
 from dpsynth.neural.blocks import BlockOutputs, Blocks
 from dpsynth.neural.dpsgd import best_device
 from dpsynth.neural.layers import CodeLinear
 from dpsynth.neural.ordinal import ordinal_basis
 from dpsynth.noise import NoiseSource
-from dpsynth.privacy import PlannedCharge
+from dpsynth.privacy import Budget, PlannedCharge
 
 _RAKING_ROUNDS = 8
 _RAKING_ROWS = 8192
@@ -53,7 +54,7 @@ class VAESettings(DPSGDSettings):
     hidden: int = 128
     latent: int = 6
     kl_weight: float = 0.6
-    target_weight: float = 1.0
+    target_weight: float = 2.0
 
 
 def _linear(inputs: int, outputs: int) -> nn.Linear:
@@ -198,6 +199,9 @@ class DPVAE(DPSGDSynthesizer[VAESettings]):
     method: ClassVar[str] = "dp-vae"
     settings_type = VAESettings
     _network: Decoder
+
+    def _default_settings(self, budget: Budget, units: int, codec: CodecSettings) -> VAESettings:
+        return VAESettings(codec_share=self._share_for_counts(budget, units, codec))
 
     def _fit_codes(
         self,

@@ -18,7 +18,9 @@ import pytest
 
 from dpsynth.codec import Codec
 from dpsynth.counts import discover_levels, release_counts
+from dpsynth.neural.adversary import PairLoss
 from dpsynth.neural.clipping import UnitClipper
+from dpsynth.neural.ctgan import DPCTGAN
 from dpsynth.neural.dpsgd import GRID, noisy_sum, poisson_sample, train
 from dpsynth.neural.pategan import PATEGAN
 from dpsynth.neural.voting import Teachers, release_margins
@@ -45,7 +47,16 @@ from privacy_audits.conformance import (
     transcript_sensitivity,
     trial_numbers,
 )
-from tests.broken import clipping, counting, noise, sampling, selecting, training, voting
+from tests.broken import (
+    adversarial,
+    clipping,
+    counting,
+    noise,
+    sampling,
+    selecting,
+    training,
+    voting,
+)
 from tests.conftest import patients_schema
 from tests.privacy_audits import rigs, voting_rigs
 
@@ -147,6 +158,24 @@ def loop_replay(make: Callable[[], dict[str, Any]]) -> Results:
             run = rigs.train_run(probability=probability, rows_per_unit=4, **make())
             yield replay(run, units, neighbour)
         yield transcript_sensitivity(run, units, neighbour, bound=np.sqrt(6) / 1.2)
+
+
+def pair_loss(loss: type[PairLoss]) -> Results:
+    for scale in (0.2, 1.0, 3.0):
+        yield from _pairs(rigs.pair_sum(loss, rows_per_unit=2, scale=scale))
+
+
+def pair_clipper(clipper: type[UnitClipper]) -> Results:
+    yield from _pairs(rigs.pair_sum(clipper=clipper, rows_per_unit=2))
+
+
+def _pairs(query: Callable) -> Results:
+    units = rigs.pair_units(np.random.default_rng(5), rows=2, count=12)
+    yield sensitivity(query, [(units[n:], units[n:-1]) for n in range(12)], bound=1.0)
+
+
+def adversarial_fit(method: type[DPCTGAN]) -> Results:
+    yield replay(rigs.ctgan_run(UNITS, method), *rigs.one_more_patient(9))
 
 
 def codec(fit: Callable) -> Results:
@@ -274,6 +303,19 @@ TWINS = {
     "shuffled in the loop": Twin(sampler_in_the_loop, sampling.Shuffled, "sampler: inclusions"),
     "fixed size in the loop": Twin(sampler_in_the_loop, sampling.FixedSize, "sampler: batch sizes"),
     "one step more": Twin(trainer, training.one_step_more, "noise in every step"),
+    "two steps booked as one": Twin(
+        trainer, adversarial.two_steps_booked_as_one, "noise in every step"
+    ),
+    "packed rows": Twin(pair_loss, adversarial.Packed, "sensitivity"),
+    "batch norm in the critic": Twin(pair_loss, adversarial.BatchNormalised, "sensitivity"),
+    "row and partner clipped apart": Twin(
+        pair_clipper, adversarial.ClipsRowAndPartnerApart, "sensitivity"
+    ),
+    "conditions from exact counts": Twin(adversarial_fit, adversarial.ExactConditions, "replay"),
+    "as many generated as sampled": Twin(
+        adversarial_fit, adversarial.GeneratesAsManyAsWereSampled, "replay"
+    ),
+    "one stream for all": Twin(adversarial_fit, adversarial.OneStreamForAll, "replay"),
     "another event": Twin(trainer, training.another_event, "event equality"),
     "divisor from the batch": Twin(loop_replay, realised_divisor, "replay"),
     "no clipping in the loop": Twin(
@@ -321,6 +363,9 @@ HONEST = {
     sampler_in_the_loop: lambda: poisson_sample,
     trainer: train,
     loop_replay: dict,
+    pair_loss: PairLoss,
+    pair_clipper: UnitClipper,
+    adversarial_fit: DPCTGAN,
     codec: Codec.fit,
     loader: load,
     trial_count_of: trial_count,

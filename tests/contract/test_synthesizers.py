@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import zipfile
@@ -15,6 +16,7 @@ import pytest
 import dpsynth as dp
 from dpsynth.errors import BudgetError, DataError, IntegrityError, NotFittedError, UsageError
 from dpsynth.neural.autoregressive import AutoregressiveSettings
+from dpsynth.neural.ctgan import CTGANSettings
 from dpsynth.neural.pategan import PATEGANSettings
 from dpsynth.neural.vae import VAESettings
 from dpsynth.synthesizer import Synthesizer
@@ -27,6 +29,12 @@ MAKERS: dict[str, Maker] = {
     "independent": dp.Independent,
     "dp-autoregressive": lambda schema: dp.DPAutoregressive(
         schema, settings=AutoregressiveSettings(steps=25, hidden=8, sampling_probability=0.2)
+    ),
+    "dp-ctgan": lambda schema: dp.DPCTGAN(
+        schema,
+        settings=CTGANSettings(
+            steps=25, hidden=16, critic_hidden=8, sampling_probability=0.2, generator_rows=100
+        ),
     ),
     "dp-vae": lambda schema: dp.DPVAE(
         schema, settings=VAESettings(steps=25, hidden=16, latent=4, sampling_probability=0.2)
@@ -315,3 +323,156 @@ def test_a_damaged_model_is_refused(tmp_path: Path) -> None:
     path.write_bytes(buffer.getvalue())
     with pytest.raises(IntegrityError, match="DPS602"):
         dp.load(path)
+
+
+# -- checkpoints -----------------------------------------------------------------------------------
+
+
+def stop_at(step: int) -> Callable[[int, int], None]:
+    def progress(done: int, of: int) -> None:
+        del of
+        if done == step:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+def steps_leased(ledger: dp.Ledger) -> object:
+    return ledger.summary(compose=False).charges[-1].steps_run
+
+
+@pytest.fixture
+def long(make: Maker, schema: dp.Schema) -> Maker:
+    """The same method, with steps enough for three leases."""
+    model = make(schema)
+    if not model.resumable:
+        pytest.skip(f"{model.method} reads the rows in one go")
+
+    def longer(schema: dp.Schema) -> Synthesizer:
+        model = make(schema)
+        model.settings = dataclasses.replace(model.settings, steps=120)
+        return model
+
+    return longer
+
+
+def test_an_interrupted_fit_goes_on_within_its_charge(
+    long: Maker, schema: dp.Schema, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    ledger, kept = open_ledger(schema), tmp_path / "checkpoint"
+    with pytest.raises(KeyboardInterrupt):
+        fitted(long, schema, frame, ledger=ledger, checkpoint=kept, progress=stop_at(70))
+    assert steps_leased(ledger) == {"DP-SGD": 100}
+    ledger.check(recomputed=True)
+    seen: list[int] = []
+    model = fitted(
+        long,
+        schema,
+        frame,
+        ledger=ledger,
+        checkpoint=kept,
+        progress=lambda done, of: seen.append(done),
+    )
+    # Steps 51 to 70 were lost, 71 to 100 never taken: all were leased, none is taken again.
+    assert seen == list(range(101, 121))
+    (charge,) = ledger.summary().to_dict()["charges"]
+    assert charge["state"] == "committed"
+    assert charge["epsilon"] <= BUDGET.epsilon
+    ledger.check(recomputed=True)
+    assert kept.exists()
+    model.save(tmp_path / "model.dpsynth")
+    assert not kept.exists()
+    again = dp.load(tmp_path / "model.dpsynth")
+    pd.testing.assert_frame_equal(model.sample(40, seed=1), again.sample(40, seed=1))
+
+
+def test_a_fit_that_ended_before_it_was_saved_is_not_lost(
+    long: Maker, schema: dp.Schema, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    ledger, kept = open_ledger(schema), tmp_path / "checkpoint"
+    first = fitted(long, schema, frame, ledger=ledger, checkpoint=kept)
+    second = fitted(long, schema, tmp_path / "gone.csv", ledger=ledger, checkpoint=kept)
+    (charge,) = ledger.summary().to_dict()["charges"]
+    assert charge["state"] == "committed"
+    assert first._codec.state() == second._codec.state()
+    assert first.privacy_["epsilon"] == second.privacy_["epsilon"]
+
+
+def test_a_run_does_not_go_on_when_others_have_spent_its_rest(
+    long: Maker, schema: dp.Schema, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    ledger, kept = open_ledger(schema, dp.Budget(epsilon=3.6, delta=1e-5)), tmp_path / "checkpoint"
+    small = dp.Budget(epsilon=1.5, delta=1e-6)
+    with pytest.raises(KeyboardInterrupt):
+        long(schema).fit(
+            frame,
+            budget=small,
+            ledger=ledger,
+            dataset="patients",
+            checkpoint=kept,
+            progress=stop_at(2),
+        )
+    while True:
+        try:
+            dp.Independent(schema).fit(
+                frame, budget=dp.Budget(epsilon=0.7, delta=1e-6), ledger=ledger, dataset="patients"
+            )
+        except BudgetError:
+            break
+    with pytest.raises(BudgetError, match="spent by others"):
+        long(schema).fit(frame, budget=small, ledger=ledger, dataset="patients", checkpoint=kept)
+    ledger.check(recomputed=True)
+
+
+def test_a_checkpoint_of_another_fit_is_refused(
+    long: Maker, schema: dp.Schema, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    ledger, kept = open_ledger(schema), tmp_path / "checkpoint"
+    with pytest.raises(KeyboardInterrupt):
+        fitted(long, schema, frame, ledger=ledger, checkpoint=kept, progress=stop_at(2))
+    with pytest.raises(UsageError, match="another budget"):
+        long(schema).fit(
+            frame,
+            budget=dp.Budget(epsilon=1.0, delta=1e-5),
+            ledger=ledger,
+            dataset="patients",
+            checkpoint=kept,
+        )
+    kept.write_bytes(b"no checkpoint")
+    with pytest.raises(IntegrityError, match="DPS602"):
+        fitted(long, schema, frame, ledger=ledger, checkpoint=kept)
+
+
+def test_a_checkpoint_holds_no_row_and_marks_seeded_noise(
+    long: Maker, schema: dp.Schema, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    ledger, kept = open_ledger(schema), tmp_path / "checkpoint"
+    marked = frame.astype({"ward": object})
+    marked.loc[3, "ward"] = "ZQXSENTINEL"
+    with pytest.raises(KeyboardInterrupt):
+        fitted(
+            long,
+            schema,
+            marked,
+            ledger=ledger,
+            checkpoint=kept,
+            progress=stop_at(60),
+            noise=dp.NoiseSource.seeded(1),
+        )
+    with zipfile.ZipFile(kept) as archive:
+        blob = b"".join(archive.read(name) for name in archive.namelist())
+    assert b"ZQXSENTINEL" not in blob
+    assert kept.stat().st_mode & 0o077 == 0
+    model = fitted(long, schema, marked, ledger=ledger, checkpoint=kept)
+    assert model.privacy_["releasable"] is False
+
+
+def test_methods_that_read_in_one_go_refuse_checkpoints(
+    make: Maker, schema: dp.Schema, frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    if make(schema).resumable:
+        pytest.skip("this method keeps checkpoints")
+    ledger = open_ledger(schema)
+    with pytest.raises(UsageError, match="keeps no checkpoints"):
+        fitted(make, schema, frame, ledger=ledger, checkpoint=tmp_path / "checkpoint")
+    assert not ledger.summary().charges

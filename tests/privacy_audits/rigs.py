@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 from unittest import mock
 
@@ -25,8 +25,16 @@ from dpsynth import selection as selection_module
 from dpsynth.codec import Codec, CodecSettings, codec_charges
 from dpsynth.counts import discover_levels, release_counts, selection_event
 from dpsynth.neural import dpsgd
+from dpsynth.neural.adversary import PairLoss
+from dpsynth.neural.base import TRAINING, DPSGDSettings
+from dpsynth.neural.blocks import Blocks
+from dpsynth.neural.chained import ChainedGenerator
 from dpsynth.neural.clipping import UnitClipper
+from dpsynth.neural.conditions import Conditions
+from dpsynth.neural.critic import Critic
+from dpsynth.neural.ctgan import DPCTGAN, CTGANSettings
 from dpsynth.neural.dpsgd import TrainingSettings, UnitRows, noisy_sum
+from dpsynth.neural.optimise import AveragedAdam
 from dpsynth.noise import NoiseSource
 from dpsynth.privacy import (
     Mechanism,
@@ -38,6 +46,7 @@ from dpsynth.privacy import (
 )
 from dpsynth.scoring import TwoWayScore
 from dpsynth.selection import SCORE, PrivateSearch
+from dpsynth.synthesizer import Synthesizer
 from dpsynth.table import Table, load
 from privacy_audits.conformance import CoupledNoise, Tape
 from tests.conftest import BUDGET, open_ledger, patients_frame, patients_schema
@@ -210,10 +219,14 @@ def loop(
     def progress(done: int, of: int) -> None:
         del done, of
         batches.append(seen.pop() if seen else np.zeros(0, dtype=int))
-        applied = net.weight.grad.numpy().ravel()  # type: ignore[union-attr]
-        released.append(applied * (probability * expected) / clip_norm)
 
-    with exchanged(parts):
+    class Watched(AveragedAdam):
+        def step(self, gradients: Sequence[Tensor], step: int) -> None:
+            applied = gradients[0].numpy().ravel()
+            released.append(applied * (probability * expected) / clip_norm)
+            super().step(gradients, step)
+
+    with exchanged({"AveragedAdam": Watched, **parts}):
         taken = trainer(
             net, row_loss, data, settings=settings, mechanism=planned, noise=make(),
             progress=progress,
@@ -278,6 +291,114 @@ def train_run(
         return {"event": taken, "progress": lines, "weights": weights.tobytes()}
 
     return run
+
+
+# -- critic and generator --------------------------------------------------------------------------
+
+PAIR_SIZES = (4, 3, 6)
+
+
+def pair_units(rng: np.random.Generator, *, rows: int, count: int) -> list[Array]:
+    """Units of codes; the last one is unlike the others."""
+    units = [np.stack([rng.integers(0, 2, rows) for _ in PAIR_SIZES], axis=1) for _ in range(count)]
+    return [*units, np.tile(np.array(PAIR_SIZES) - 1, (rows, 1))]
+
+
+def pair_sum(
+    loss: type[PairLoss] = PairLoss,
+    *,
+    rows_per_unit: int,
+    clipper: type[UnitClipper] = UnitClipper,
+    scale: float = 3.0,
+) -> Callable[[Sequence[Array]], Array]:
+    """The clipped sum over units of rows and their generated partners, before noise.
+
+    Weights are large, so that every unit is clipped. Draws are coupled: whoever stands before the
+    unit that is left out at the end gets the same ones.
+    """
+    first = torch.Generator().manual_seed(0)
+    bases = [np.linspace(-1, 1, k, dtype=np.float32)[:, None] for k in PAIR_SIZES]
+    critic = Critic(bases, 6, generator=first)
+    blocks = Blocks(PAIR_SIZES)
+    usable = [np.ones(k, dtype=bool) for k in PAIR_SIZES]
+    generator = ChainedGenerator(
+        blocks, np.concatenate(usable), (0, 2, 1), latent=2, hidden=8, generator=first
+    )
+    with torch.no_grad():
+        for part in (*critic.parameters(), *generator.parameters()):
+            part.copy_(scale * torch.randn(part.shape, generator=first))
+    conditions = Conditions([np.arange(k) + 1.0 for k in PAIR_SIZES], usable, [1.0, 1.0, 2.0])
+
+    def query(units: Sequence[Array]) -> Array:
+        rows = torch.from_numpy(np.concatenate([*units, np.zeros((0, len(PAIR_SIZES)), int)]))
+        pairs = loss(critic, generator, conditions, noise=CoupledNoise(seed=4))
+        with clipper(critic, copies=2) as book:
+            sums = book.clipped_sum(pairs(rows), rows_per_unit=rows_per_unit, clip_norm=1.0)
+        return torch.cat([part.flatten() for part in sums]).numpy()
+
+    return query
+
+
+CTGAN_SETTINGS = CTGANSettings(
+    steps=8,
+    critic_steps=2,
+    hidden=8,
+    critic_hidden=6,
+    latent=3,
+    sampling_probability=0.5,
+    generator_rows=40,
+)
+
+
+def ctgan_run(
+    schema: dp.Schema, method: type[DPCTGAN] = DPCTGAN
+) -> Callable[[pd.DataFrame, Tape], Mapping[str, object]]:
+    """A whole fit of DP-CTGAN, with all its releases on a tape."""
+    plan = neural_plan(schema, CTGAN_SETTINGS, method.method)
+
+    def run(frame: pd.DataFrame, tape: Tape) -> Mapping[str, object]:
+        model = method(schema, settings=CTGAN_SETTINGS, codec=SETTINGS)
+        given = mock.patch.object(DPCTGAN, "plan", return_value=plan)
+        with taped_codec(tape), exchanged({"noisy_sum": taped_sums(tape)}), given:
+            model.fit(
+                frame,
+                budget=BUDGET,
+                ledger=open_ledger(schema),
+                dataset="patients",
+                noise=CoupledNoise(seed=2),
+            )
+        return fit_facts(model)
+
+    return run
+
+
+def fit_facts(model: Synthesizer) -> Mapping[str, object]:
+    """Everything that a fitted model shows."""
+    return {
+        "plan": model.plan_.spec(),
+        "codec": model._codec.state(),
+        "weights": {name: array.tobytes() for name, array in model._arrays().items()},
+        "rows": model.sample(seed=1).to_csv(),
+        "repr": repr(model),
+    }
+
+
+def neural_plan(schema: dp.Schema, settings: DPSGDSettings, method: str) -> Plan:
+    """What a fit would plan, with noise that is not calibrated: that takes seconds."""
+    event = settings.training(80).event(noise_multiplier=4.0, unit=schema.unit)
+    counts = codec_charges(schema, SETTINGS, sigma=40.0, failure_delta=1e-6)
+    return Plan(
+        method=method,
+        unit=schema.unit,
+        budget=BUDGET,
+        charges=(*counts, PlannedCharge(step=TRAINING, mechanism=event)),
+        parameters={
+            "expected_units": 80,
+            "settings": asdict(settings),
+            "codec": SETTINGS.state(),
+        },
+        schema_sha256=schema.digest(),
+    )
 
 
 # -- the codec and the table -----------------------------------------------------------------------

@@ -7,8 +7,7 @@ fail on wrong mechanisms is shown in ``tests/broken``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
 from unittest import mock
 
 import numpy as np
@@ -16,15 +15,13 @@ import pytest
 import torch
 
 import dpsynth as dp
-from dpsynth.codec import codec_charges
 from dpsynth.counts import histogram_event
 from dpsynth.errors import UsageError
-from dpsynth.neural.base import TRAINING
 from dpsynth.neural.clipping import SLACK
 from dpsynth.neural.dpsgd import GRID, poisson_sample
 from dpsynth.neural.vae import DPVAE, VAESettings
 from dpsynth.noise import NoiseSource
-from dpsynth.privacy import Plan, PlannedCharge, PrivacyUnit, PrivateSelection
+from dpsynth.privacy import PrivacyUnit, PrivateSelection
 from dpsynth.scoring import TwoWayScore
 from dpsynth.selection import trial_count
 from dpsynth.synthesizer import candidate_plan
@@ -264,9 +261,9 @@ def test_replacing_a_unit_is_what_replace_one_declares(unit_schema: dp.Schema) -
 
 def test_a_whole_fit_tells_nothing_but_its_releases(unit_schema: dp.Schema) -> None:
     settings = VAESettings(steps=8, hidden=8, latent=3, sampling_probability=0.2)
-    plan = cheap_plan(unit_schema, settings)
+    plan = rigs.neural_plan(unit_schema, settings, DPVAE.method)
 
-    def run(frame: object, tape: Tape) -> dict[str, object]:
+    def run(frame: object, tape: Tape) -> Mapping[str, object]:
         model = DPVAE(unit_schema, settings=settings)
         parts = {"noisy_sum": rigs.taped_sums(tape)}
         given = mock.patch.object(DPVAE, "plan", return_value=plan)
@@ -278,33 +275,29 @@ def test_a_whole_fit_tells_nothing_but_its_releases(unit_schema: dp.Schema) -> N
                 dataset="patients",
                 noise=CoupledNoise(seed=2),
             )
-        return {
-            "plan": model.plan_.spec(),
-            "codec": model._codec.state(),
-            "weights": {name: array.tobytes() for name, array in model._arrays().items()},
-            "rows": model.sample(seed=1).to_csv(),
-            "repr": repr(model),
-        }
+        return rigs.fit_facts(model)
 
     holds(replay(run, *rigs.one_more_patient(9)))
 
 
-def cheap_plan(schema: dp.Schema, settings: VAESettings) -> Plan:
-    """What a fit would plan, with noise that is not calibrated: that takes seconds."""
-    training = settings.training(80).event(noise_multiplier=4.0, unit=schema.unit)
-    counts = codec_charges(schema, rigs.SETTINGS, sigma=40.0, failure_delta=1e-6)
-    return Plan(
-        method=DPVAE.method,
-        unit=schema.unit,
-        budget=BUDGET,
-        charges=(*counts, PlannedCharge(step=TRAINING, mechanism=training)),
-        parameters={
-            "expected_units": 80,
-            "settings": asdict(settings),
-            "codec": rigs.SETTINGS.state(),
-        },
-        schema_sha256=schema.digest(),
-    )
+# -- critic and generator --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scale", [0.01, 1.0, 1e4])
+@pytest.mark.parametrize("rows", [1, 3])
+def test_one_unit_with_its_partners_moves_the_sum_by_at_most_the_clip_norm(
+    rows: int, scale: float
+) -> None:
+    units = rigs.pair_units(np.random.default_rng(5), rows=rows, count=12)
+    query = rigs.pair_sum(rows_per_unit=rows, scale=scale)
+    # The last one meets other draws for every number of units before it.
+    result = sensitivity(query, [(units[n:], units[n:-1]) for n in range(12)], bound=1.0)
+    holds(result)
+    assert scale == 0.01 or result.statistic > 0.99
+
+
+def test_a_whole_adversarial_fit_tells_nothing_but_its_releases(unit_schema: dp.Schema) -> None:
+    holds(replay(rigs.ctgan_run(unit_schema), *rigs.one_more_patient(9)))
 
 
 # -- teachers --------------------------------------------------------------------------------------

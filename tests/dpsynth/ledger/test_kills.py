@@ -165,6 +165,57 @@ def test_kills_at_random_times_during_fits(tmp_path):
     assert len(seen) > KILLS / 3
 
 
+def fit_with_checkpoint(address: str, kept: str, record: str, plan: dp.Plan) -> None:
+    """Fit, or go on; add every step that is taken to a record outside the ledger."""
+    import torch
+
+    torch.set_num_threads(1)
+    taken = os.open(record, os.O_WRONLY | os.O_APPEND)
+    model = unfitted()
+    model.plan = lambda budget, *, rows: plan
+    with Ledger.open(address) as ledger:
+        model.fit(
+            patients_frame().drop(columns="patient"),
+            budget=plan.budget,
+            ledger=ledger,
+            dataset="patients",
+            checkpoint=kept,
+            progress=lambda done, of: os.write(taken, f"{done}\n".encode()),
+        )
+
+
+def test_a_fit_that_is_killed_again_and_again_ends_within_one_charge(tmp_path):
+    address, record = str(tmp_path / "ledger.db"), tmp_path / "steps"
+    kept = tmp_path / "checkpoint"
+    plan = unfitted().plan(dp.Budget(epsilon=0.5, delta=1e-7))
+    budget = dp.Budget(epsilon=0.51, delta=1e-7)
+    Ledger.create(
+        address, population="people", dataset="patients", budget=budget, unit=plan.unit
+    ).close()
+    record.touch()
+    kills = 0
+    for least in (0, 60, 130, 190, 249):
+        child = FORKSERVER.Process(
+            target=fit_with_checkpoint, args=(address, str(kept), str(record), plan)
+        )
+        child.start()
+        # Killed as soon as it went past this step; the last one may end.
+        while child.is_alive() and least < 249:
+            steps = record.read_text().split()
+            if steps and int(steps[-1]) > least:
+                kill(child)
+                kills += 1
+            time.sleep(0.01)
+        child.join(120)
+    steps = [int(line) for line in record.read_text().split()]
+    assert kills >= 3
+    assert len(steps) == len(set(steps)) <= 250  # none was taken twice
+    with Ledger.open(address) as ledger:
+        (line,) = ledger.check(recomputed=True).charges
+    assert line.state == ChargeState.COMMITTED
+    assert line.steps_run in (None, {"DP-SGD": 250})
+
+
 @pytest.fixture
 def small_disk(tmp_path):
     """A file system of 6 MB."""

@@ -9,9 +9,15 @@ import pytest
 
 from dpsynth.accountant import Accountant
 from dpsynth.errors import BudgetError, IntegrityError, UsageError
-from dpsynth.ledger import ChargeState, Ledger, book
+from dpsynth.ledger import ChargeState, Ledger, moves
 from dpsynth.ledger.pricing import measure
-from dpsynth.privacy import DiscreteGaussian, Plan, PlannedCharge, PoissonSampledGaussian
+from dpsynth.privacy import (
+    DiscreteGaussian,
+    Plan,
+    PlannedCharge,
+    PoissonSampledGaussian,
+    canonical_json,
+)
 from tests.dpsynth.ledger.conftest import BUDGET, create, run_sql
 from tests.dpsynth.ledger.test_book import (
     ADD_REMOVE,
@@ -108,7 +114,7 @@ def test_a_stopped_run_never_costs_more_than_was_booked(monkeypatch, address):
             found = measure(*arguments, **orders)
             return replace(found, rdp=tuple(part * (1 + 1e-15) for part in found.rdp))
 
-        monkeypatch.setattr(book, "measure", larger)
+        monkeypatch.setattr(moves, "measure", larger)
         charge.stop()
         assert used(ledger) == before
     with Ledger.open(address) as again:
@@ -228,3 +234,95 @@ def test_a_cost_that_is_lower_than_the_mechanisms_say_is_seen_when_recomputed(
         ledger.check()
         with pytest.raises(IntegrityError, match="DPS618"):
             ledger.check(recomputed=True)
+
+
+# -- runs that go on -------------------------------------------------------------------------------
+
+
+def stopped_at(ledger: Ledger, steps: int, *, plan: Plan = LONG, step: str = "step 1") -> str:
+    charge = ledger.reserve(plan, dataset="adult")
+    charge.touch(leases=True)
+    charge.lease(step, steps)
+    charge.stop()
+    return charge.id
+
+
+def test_a_stopped_run_goes_on_at_the_cost_of_all_its_steps(address):
+    with create(address) as ledger:
+        name = stopped_at(ledger, 150)
+    with Ledger.open(address) as ledger:
+        charge = ledger.resume(name)
+        assert charge.state is ChargeState.TOUCHED
+        assert charge.leased == {"step 1": 150}
+        assert used(ledger) == pytest.approx(share_of(COUNTS, TRAINING))
+        with pytest.raises(IntegrityError, match="DPS110"):
+            charge.lease("step 1", 100)  # what was leased stays leased
+        with pytest.raises(IntegrityError, match="without having leased all steps"):
+            charge.commit()
+        charge.lease("step 1", 1000)
+        charge.commit()
+        ledger.check(recomputed=True)
+        assert ledger.resume(name).state is ChargeState.COMMITTED
+    with Ledger.open(address) as again:
+        assert used(again) == pytest.approx(share_of(COUNTS, TRAINING))
+
+
+def test_a_run_that_went_on_may_be_stopped_again():
+    ledger = in_memory()
+    name = stopped_at(ledger, 150)
+    charge = ledger.resume(name)
+    charge.lease("step 1", 400)
+    with pytest.raises(KeyboardInterrupt), charge:
+        raise KeyboardInterrupt
+    assert used(ledger) == pytest.approx(share_of(COUNTS, replace(TRAINING, steps=400)))
+    assert ledger.resume(name).leased == {"step 1": 400}
+    ledger.check(recomputed=True)
+
+
+def test_a_run_does_not_go_on_if_others_have_spent_what_it_gave_back():
+    ledger = in_memory()
+    name = stopped_at(ledger, 50)
+    left = 1 - used(ledger)
+    ledger.reserve(gaussian_plan(0.9 * left), dataset="adult")
+    before = used(ledger)
+    with pytest.raises(BudgetError, match="spent by others") as refusal:
+        ledger.resume(name)
+    assert (refusal.value.exit_code, refusal.value.code) == (4, "DPS101")
+    assert used(ledger) == before
+    assert ledger.charge(name).state is ChargeState.STOPPED
+    kinds = [row["kind"] for row in ledger._store.rows("SELECT kind FROM entry ORDER BY seq")]
+    assert kinds[-1] == "refused"
+    ledger.check(recomputed=True)
+
+
+def test_the_only_plan_goes_on_and_costs_what_it_did():
+    ledger = in_memory()
+    name = stopped_at(ledger, 50, plan=ALONE, step="step 0")
+    before = used(ledger)
+    ledger.resume(name)
+    assert used(ledger) == before
+    ledger.check(recomputed=True)
+
+
+@pytest.mark.parametrize("state", ["reserved", "touched", "aborted", "in full"])
+def test_only_a_run_that_ended_early_goes_on(state):
+    ledger = in_memory()
+    charge = ledger.reserve(LONG, dataset="adult")
+    if state == "aborted":
+        charge.abort()
+    elif state != "reserved":
+        charge.touch(leases=state == "touched")
+    with pytest.raises(UsageError, match="DPS513"):
+        ledger.resume(charge.id)
+
+
+def test_an_entry_that_goes_on_at_another_cost_is_detected(tmp_path):
+    path = tmp_path / "ledger.db"
+    with create(str(path)) as ledger:
+        ledger.resume(stopped_at(ledger, 150))
+    ((seq, text),) = run_sql(str(path), "SELECT seq, body FROM entry WHERE kind = 'resumed'")
+    ((stop,),) = run_sql(str(path), "SELECT body FROM entry WHERE kind = 'stopped'")
+    cheap = {**json.loads(text), **{k: json.loads(stop)[k] for k in ("cost", "measures")}}
+    rehashed(path, seq, text, canonical_json(cheap))
+    with pytest.raises(IntegrityError, match="another cost than was reserved"):
+        Ledger.open(path)

@@ -176,3 +176,39 @@ def test_a_fit_within_a_small_budget_is_taken(schema: dp.Schema) -> None:
         dataset="patients",
     )
     assert model.privacy_["epsilon"] <= BUDGET.epsilon
+
+
+@pytest.mark.parametrize("hidden", [0, 12])
+@torch.no_grad()
+def test_draws_follow_the_rows_own_likelihood_with_and_without_hidden_units(hidden: int) -> None:
+    network = random_network(columns=3, hidden=hidden)
+    network.direct.table *= 0.4
+    seen: list[torch.Tensor] = []
+
+    def draw(column: int, logits: torch.Tensor) -> torch.Tensor:
+        codes = torch.arange(64) % logits.shape[1]
+        seen.append(
+            logits.log_softmax(1)[torch.arange(64), codes] * network.outputs.weights[column]
+        )
+        return codes
+
+    rows = network.sample(64, draw)
+    torch.testing.assert_close(torch.stack(seen).sum(0), -network.row_loss(rows))
+
+
+def test_defaults_follow_from_public_quantities_alone() -> None:
+    model = dp.DPAutoregressive(patients_schema())
+
+    def chosen(epsilon: float, rows: int) -> tuple[int, int, float]:
+        budget = dp.Budget(epsilon=epsilon, delta=1e-6)
+        codec = model._default_codec(budget, rows)
+        settings = model._default_settings(budget, rows, codec)
+        return codec.numeric_codes, settings.hidden, settings.codec_share
+
+    assert chosen(1.0, 5_000)[:2] == (12, 0)
+    assert chosen(1.0, 50_000)[:2] == (20, 64)
+    assert chosen(0.1, 50_000)[:2] == (12, 0)
+    shares = [chosen(1.0, rows)[2] for rows in (1_000, 10_000, 100_000)]
+    assert shares == sorted(shares, reverse=True)
+    assert shares[0] == 0.5
+    assert shares[-1] == 0.2

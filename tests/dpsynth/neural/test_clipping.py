@@ -52,6 +52,27 @@ def test_equals_the_looped_reference(rows_per_unit: int, clip: float) -> None:
         torch.testing.assert_close(ours, reference, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("rows_per_unit", [1, 3])
+@pytest.mark.parametrize("clip", [1e-3, 1.0])
+def test_copies_of_a_row_are_clipped_with_its_unit(rows_per_unit: int, clip: float) -> None:
+    net = network()
+    rows = torch.randn(24, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+    with UnitClipper(net, copies=2) as clipper:
+        loss = row_loss(net, rows).view(-1, 2).sum(1)
+        fast = clipper.clipped_sum(loss, rows_per_unit=rows_per_unit, clip_norm=clip)
+    for ours, reference in zip(fast, looped(net, rows, 2 * rows_per_unit, clip), strict=True):
+        torch.testing.assert_close(ours, reference, rtol=1e-9, atol=1e-12)
+
+
+def test_another_number_of_rows_than_stated_is_refused() -> None:
+    net = network()
+    for copies in (1, 3):
+        with UnitClipper(net, copies=copies) as clipper:
+            loss = row_loss(net, torch.ones(12, 5, dtype=torch.float64)).view(-1, 2).sum(1)
+            with pytest.raises(UsageError, match="another number of rows"):
+                clipper.clipped_sum(loss, rows_per_unit=1, clip_norm=1.0)
+
+
 @pytest.mark.parametrize("rows_per_unit", [1, 4])
 @pytest.mark.parametrize("factor", [1.0, 1e6, 1e-300])
 def test_one_unit_moves_the_sum_by_at_most_the_clip_norm(rows_per_unit: int, factor: float) -> None:
