@@ -17,6 +17,8 @@ import torch
 import dpsynth as dp
 from dpsynth.counts import histogram_event
 from dpsynth.errors import UsageError
+from dpsynth.neural.autoregressive import AutoregressiveSettings, DPAutoregressive
+from dpsynth.neural.base import DPSGDSettings, DPSGDSynthesizer
 from dpsynth.neural.clipping import SLACK
 from dpsynth.neural.dpsgd import GRID, poisson_sample
 from dpsynth.neural.vae import DPVAE, VAESettings
@@ -259,14 +261,28 @@ def test_replacing_a_unit_is_what_replace_one_declares(unit_schema: dp.Schema) -
     assert result.statistic == pytest.approx(1.0)
 
 
-def test_a_whole_fit_tells_nothing_but_its_releases(unit_schema: dp.Schema) -> None:
-    settings = VAESettings(steps=8, hidden=8, latent=3, sampling_probability=0.2)
-    plan = rigs.neural_plan(unit_schema, settings, DPVAE.method)
+SMALL: dict[str, tuple[type[DPSGDSynthesizer], DPSGDSettings]] = {
+    "dp-vae": (DPVAE, VAESettings(steps=8, hidden=8, latent=3, sampling_probability=0.2)),
+    "dp-autoregressive": (
+        DPAutoregressive,
+        AutoregressiveSettings(steps=8, hidden=8, sampling_probability=0.2),
+    ),
+    "dp-autoregressive, linear": (
+        DPAutoregressive,
+        AutoregressiveSettings(steps=8, hidden=0, sampling_probability=0.2),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_whole_fit_tells_nothing_but_its_releases(unit_schema: dp.Schema, name: str) -> None:
+    method, settings = SMALL[name]
+    plan = rigs.neural_plan(unit_schema, settings, method.method)
 
     def run(frame: object, tape: Tape) -> Mapping[str, object]:
-        model = DPVAE(unit_schema, settings=settings)
+        model = method(unit_schema, settings=settings)
         parts = {"noisy_sum": rigs.taped_sums(tape)}
-        given = mock.patch.object(DPVAE, "plan", return_value=plan)
+        given = mock.patch.object(method, "plan", return_value=plan)
         with rigs.taped_codec(tape), rigs.exchanged(parts), given:
             model.fit(
                 frame,  # type: ignore[arg-type]
