@@ -23,7 +23,7 @@ from dpsynth.neural.dpsgd import best_device
 from dpsynth.neural.ordinal import ordinal_basis
 from dpsynth.noise import NoiseSource
 from dpsynth.privacy import Budget, PlannedCharge
-from dpsynth.schema import Schema, canonical_level
+from dpsynth.schema import Schema
 
 T = TypeVar("T")
 
@@ -37,18 +37,10 @@ _OVERSAMPLING = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AutoregressiveSettings(DPSGDSettings):
-    """Public hyper-parameters of :class:`DPAutoregressive`.
+    """Public hyper-parameters of :class:`DPAutoregressive`, besides :class:`DPSGDSettings`.
 
     Parameters
     ----------
-    codec_share : float
-        Share of the budget, in 1/σ², that buys the one-way counts.
-    sampling_probability : float
-        Chance of a unit to be in a step.
-    steps : int
-        DP-SGD steps.
-    learning_rate : float
-        Step size of Adam at the start.
     hidden : int
         Width of the hidden layer; 0 for linear connections alone.
     target_weight : float
@@ -249,14 +241,7 @@ class DPAutoregressive(DPSGDSynthesizer[AutoregressiveSettings]):
             number = _number(value, name)
             code = int(codes.encode(np.array([number]))[0])
         else:
-            column = self.schema.column(name)
-            level = canonical_level(str(value), whole=column.whole_levels)
-            level = level.lower() if isinstance(value, bool) else level
-            if level not in codes.levels:
-                raise UsageError(
-                    "the model has no such level.", column=name, fix="name a declared category."
-                )
-            code = codes.levels.index(level)
+            code = self._level_code(name, value)
         if not codes.usable[code]:
             raise UsageError("this value is never drawn.", column=name, fix="choose another.")
         return self._order.index(index), code, number

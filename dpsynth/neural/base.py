@@ -16,13 +16,14 @@ from torch import Tensor, nn
 from dpsynth.calibration import calibrate
 from dpsynth.checkpoint import Arrays, Course
 from dpsynth.codec import CodecSettings, block_sizes
+from dpsynth.columns import DiscreteCodes
 from dpsynth.errors import UsageError
 from dpsynth.neural.clipping import MOST_FEATURES
 from dpsynth.neural.dpsgd import Companion, Resumption, State, TrainingSettings, UnitRows, train
 from dpsynth.neural.ordinal import WIDTH, is_ordered
 from dpsynth.noise import NoiseSource
 from dpsynth.privacy import Budget, Gaussian, Mechanism, PlannedCharge, PoissonSampledGaussian
-from dpsynth.schema import Schema
+from dpsynth.schema import Schema, canonical_level
 from dpsynth.synthesizer import Synthesizer
 
 TRAINING = "DP-SGD"
@@ -173,6 +174,24 @@ class NeuralSynthesizer(Synthesizer, Generic[S]):
         rows = units * self.schema.unit.max_rows
         noise = self._histogram_sigma(whole, codec) * codec.numeric_codes / rows
         return min(max((noise / _NOISE_OF_A_BIN) ** 2, _SHARES[0]), _SHARES[1])
+
+    def _level_code(self, name: str, value: object) -> int:
+        """Return the code of a level of a discrete column, for a condition.
+
+        Raises
+        ------
+        UsageError
+            If the model never draws such a level.
+        """
+        codes, column = self._codec.codes[name], self.schema.column(name)
+        assert isinstance(codes, DiscreteCodes)
+        level = canonical_level(str(value), whole=column.whole_levels)
+        level = level.lower() if isinstance(value, bool) else level
+        if level not in codes.levels or not codes.usable[codes.levels.index(level)]:
+            raise UsageError(
+                "the model has no such level.", column=name, fix="name a declared category."
+            )
+        return codes.levels.index(level)
 
     def _usable(self) -> list[Tensor]:
         """Return which codes of every column may be emitted."""

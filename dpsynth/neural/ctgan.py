@@ -25,7 +25,6 @@ from dpsynth.neural.dpsgd import TrainingSettings, best_device
 from dpsynth.neural.ordinal import ordinal_basis
 from dpsynth.noise import NoiseSource
 from dpsynth.privacy import Budget, PlannedCharge
-from dpsynth.schema import canonical_level
 
 _NUMERIC_CODES = 20
 _RAKING_ROWS = 16384
@@ -34,18 +33,10 @@ _SAMPLE_ROWS = 16384
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CTGANSettings(DPSGDSettings):
-    """Public hyper-parameters of :class:`DPCTGAN`.
+    """Public hyper-parameters of :class:`DPCTGAN`, besides those of :class:`DPSGDSettings`.
 
     Parameters
     ----------
-    codec_share : float
-        Share of the budget, in 1/σ², that buys the one-way counts.
-    sampling_probability : float
-        Chance of a unit to be in a step.
-    steps : int
-        DP-SGD steps of the critic.
-    learning_rate : float
-        Step size of the critic's Adam at the start.
     hidden : int
         Width of the hidden layers of the generator.
     latent : int
@@ -254,18 +245,11 @@ class DPCTGAN(DPSGDSynthesizer[CTGANSettings]):
             )
         ((name, value),) = given.items()
         names = [column.name for column in self.schema.modelled]
-        codes = self._codec.codes.get(name)
-        if not isinstance(codes, DiscreteCodes):
+        if not isinstance(self._codec.codes.get(name), DiscreteCodes):
             raise UsageError(
                 f"there is no modelled discrete column {name!r}.", fix="see the schema."
             )
-        level = canonical_level(str(value), whole=self.schema.column(name).whole_levels)
-        level = level.lower() if isinstance(value, bool) else level
-        if level not in codes.levels or not codes.usable[codes.levels.index(level)]:
-            raise UsageError(
-                "the model has no such level.", column=name, fix="name a declared category."
-            )
-        return int(self._network.offsets[names.index(name)]) + codes.levels.index(level)
+        return int(self._network.offsets[names.index(name)]) + self._level_code(name, value)
 
     def _sample_codes(self, n: int, rng: np.random.Generator) -> npt.NDArray[np.int32]:
         return self._draw_codes(n, rng, None)

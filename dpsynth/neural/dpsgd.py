@@ -28,6 +28,9 @@ GRID = 2.0**-24
 LEASE_STEPS = 50
 """Steps that a run asks for at a time: a killed run is charged for at most so many too many."""
 
+ROWS_AT_A_TIME = 2**14
+"""Rows that pass through a network at a time; it bounds memory and changes no result."""
+
 _SMALL_NETWORK = 2**20
 """Parameters below which a second thread does not pay."""
 
@@ -344,12 +347,18 @@ def _clipped_sum(
     chosen: IntArray,
     clip_norm: float,
 ) -> list[Tensor]:
-    if not chosen.size:
-        return [torch.zeros_like(p, dtype=torch.float64) for p in clipper.parameters]
+    total = [torch.zeros_like(p, dtype=torch.float64) for p in clipper.parameters]
     index = torch.from_numpy(chosen).to(data.rows.device)
-    rows, present = data.rows[index], data.present[index]
-    loss = row_loss(rows.flatten(0, 1)) * present.flatten()
-    return clipper.clipped_sum(loss, rows_per_unit=rows.shape[1], clip_norm=clip_norm)
+    # A bound on memory: units are clipped one by one, so that their sum may be formed in parts.
+    for part in index.split(max(1, ROWS_AT_A_TIME // data.rows.shape[1])):
+        if not len(part):
+            continue
+        rows, present = data.rows[part], data.present[part]
+        loss = row_loss(rows.flatten(0, 1)) * present.flatten()
+        sums = clipper.clipped_sum(loss, rows_per_unit=rows.shape[1], clip_norm=clip_norm)
+        for whole, summand in zip(total, sums, strict=True):
+            whole += summand
+    return total
 
 
 _COMPANION = "companion."

@@ -36,12 +36,10 @@ _SAMPLE_ROWS = 8192
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PATEGANSettings(NeuralSettings):
-    """Public hyper-parameters of :class:`PATEGAN`.
+    """Public hyper-parameters of :class:`PATEGAN`, besides those of :class:`NeuralSettings`.
 
     Parameters
     ----------
-    codec_share : float
-        Share of the budget, in 1/σ², that buys the one-way counts.
     units_per_teacher : float
         Expected privacy units per teacher; with the declared number of units it sets the number of
         teachers.

@@ -28,18 +28,10 @@ _SAMPLE_ROWS = 8192
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VAESettings(DPSGDSettings):
-    """Public hyper-parameters of :class:`DPVAE`.
+    """Public hyper-parameters of :class:`DPVAE`, besides those of :class:`DPSGDSettings`.
 
     Parameters
     ----------
-    codec_share : float
-        Share of the budget, in 1/σ², that buys the one-way counts.
-    sampling_probability : float
-        Chance of a unit to be in a step.
-    steps : int
-        DP-SGD steps.
-    learning_rate : float
-        Step size of Adam at the start.
     hidden : int
         Width of the hidden layer of encoder and decoder.
     latent : int

@@ -9,6 +9,7 @@ from scipy import stats
 from torch import Tensor, nn
 
 from dpsynth.errors import IntegrityError
+from dpsynth.neural import dpsgd
 from dpsynth.neural.dpsgd import (
     GRID,
     LEASE_STEPS,
@@ -165,3 +166,41 @@ def test_cuda_runs_the_same_loop() -> None:
     (noised,) = noisy_sum(sums, sigma=1.0, clip_norm=1.0, noise=NoiseSource.from_entropy())
     assert noised.is_cuda
     assert 0.8 < float(noised.std()) < 1.2
+
+
+@pytest.mark.parametrize("rows_per_unit", [1, 3])
+@pytest.mark.parametrize("at_a_time", [1, 7, 64])
+def test_rows_that_pass_in_parts_change_nothing(
+    monkeypatch: pytest.MonkeyPatch, rows_per_unit: int, at_a_time: int
+) -> None:
+    features = torch.randn(90, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    index = np.arange(90) // rows_per_unit
+    data = UnitRows.arrange(
+        np.arange(90, dtype=np.int32)[:, None], index, max_rows=rows_per_unit, device=CPU
+    )
+    mechanism = PoissonSampledGaussian(
+        relation="add_remove", noise_multiplier=0.5, sampling_probability=0.5, steps=12
+    )
+
+    def weights() -> Tensor:
+        torch_layers = nn.Linear(5, 8).double(), nn.Linear(8, 1).double()
+        for layer in torch_layers:
+            with torch.no_grad():
+                layer.weight.fill_(0.3)
+                layer.bias.zero_()
+        net = nn.Sequential(torch_layers[0], nn.Tanh(), torch_layers[1])
+        train(
+            net,
+            lambda rows: net(features[rows[:, 0]]).squeeze(1).square() * 3,
+            data,
+            settings=TrainingSettings(
+                sampling_probability=0.5, steps=12, expected_units=40.0, learning_rate=0.1
+            ),
+            mechanism=mechanism,
+            noise=NoiseSource.seeded(4),
+        )
+        return torch.cat([p.detach().flatten() for p in net.parameters()])
+
+    whole = weights()
+    monkeypatch.setattr(dpsgd, "ROWS_AT_A_TIME", at_a_time)
+    torch.testing.assert_close(weights(), whole, rtol=1e-9, atol=1e-9)
