@@ -7,10 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from dpsynth.archive import pack, unpack
+from dpsynth.archive import Arrays, pack, unpack
 from dpsynth.errors import UsageError
 from dpsynth.files import write_bytes
 
@@ -20,8 +17,6 @@ Progress = Callable[[int, int], None]
 
 Lease = Callable[[str, int], None]
 """Enters in the ledger that a step of the plan will have run so often (``Charge.lease``)."""
-
-Arrays = Mapping[str, npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -13,8 +13,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from dpsynth.archive import Arrays
 from dpsynth.calibration import calibrate
-from dpsynth.checkpoint import Arrays, Course
+from dpsynth.checkpoint import Course
 from dpsynth.codec import CodecSettings, block_sizes
 from dpsynth.columns import DiscreteCodes
 from dpsynth.errors import UsageError

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from dpsynth.checkpoint import Progress
 from dpsynth.errors import IntegrityError, UsageError
 from dpsynth.neural.clipping import SLACK, UnitClipper
 from dpsynth.neural.optimise import AveragedAdam
@@ -33,8 +34,6 @@ ROWS_AT_A_TIME = 2**14
 
 _SMALL_NETWORK = 2**20
 """Parameters below which a second thread does not pay."""
-
-Progress = Callable[[int, int], None]
 
 State = Mapping[str, Tensor]
 """Tensors by name; all of them functions of what noised steps released."""
