@@ -42,15 +42,16 @@ def draw(outcomes: Sequence[Outcome], path: Path) -> None:
     from matplotlib.figure import Figure
 
     tables = sorted({outcome.run.table for outcome in outcomes})
-    figure = Figure(figsize=(4.2 * len(tables), 2.9 * len(PANELS)), layout="constrained")
-    axes = figure.subplots(len(PANELS), len(tables), squeeze=False)
-    for place, name in enumerate(tables):
-        there = [outcome for outcome in outcomes if outcome.run.table == name]
-        for row, (measure, title) in enumerate(PANELS.items()):
-            _panel(axes[row][place], there, measure)
-            axes[row][place].set_title(f"{name}: {title}", fontsize=9)
-    handles, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=9)
+    panels = [(measure, name) for measure in PANELS for name in tables]
+    columns = max(2, len(tables))
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(4.2 * columns, 3.0 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for place, (measure, name) in zip(axes, panels, strict=True):
+        _panel(place, [outcome for outcome in outcomes if outcome.run.table == name], measure)
+        place.set_title(f"{name}: {PANELS[measure]}", fontsize=9)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=9)
     figure.savefig(path, format=path.suffix.removeprefix("."), dpi=110)
 
 
@@ -64,6 +65,7 @@ def _panel(axes: Any, outcomes: Sequence[Outcome], measure: str) -> None:  # noq
         high = [max(values[epsilon]) for epsilon in at]
         axes.fill_between(at, low, high, color=colour, alpha=0.18, linewidth=0)
         axes.plot(at, middle, color=colour, marker=marker, markersize=4, label=method)
+    _look_closer(axes, outcomes, measure)
     reference = [o.references[measure] for o in outcomes if measure in o.references]
     if reference:
         best = statistics.median(reference)
@@ -75,6 +77,20 @@ def _panel(axes: Any, outcomes: Sequence[Outcome], measure: str) -> None:  # noq
     axes.set_xlabel("ε", fontsize=9)
     axes.grid(alpha=0.25)
     axes.tick_params(labelsize=8)
+
+
+def _look_closer(axes: Any, outcomes: Sequence[Outcome], measure: str) -> None:  # noqa: ANN401
+    """Leave the reference that all beat outside, and say so, where it would hide the others."""
+    others = [o.figures[measure] for o in outcomes if o.run.method != "independent"]
+    apart = [o.figures[measure] for o in outcomes if o.run.method == "independent"]
+    if not others or not apart:
+        return
+    low, high = min(others), max(others)
+    room = max(high - low, 0.01)
+    if max(apart) < low - 2 * room:
+        axes.set_ylim(bottom=low - 0.3 * room)
+        text = f"independent: {min(apart):.2f} to {max(apart):.2f}, below"
+        axes.text(0.03, 0.04, text, transform=axes.transAxes, fontsize=8, color="#666666")
 
 
 def spread(outcomes: Sequence[Outcome], measure: str) -> Values:
