@@ -14,7 +14,7 @@ PANELS = {
     "tvd2": "two-way error (lower is better)",
     "tvd3": "three-way error (lower is better)",
     "tstr": "trees trained on synthetic rows",
-    "c2st": "told from real rows, AUC (0.5 is best)",
+    "linear": "linear model trained on synthetic rows",
 }
 
 _STYLES = {
