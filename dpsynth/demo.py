@@ -64,7 +64,7 @@ def run_demo(out: Path, *, progress: Progress, say: Callable[[str], None]) -> st
         unit=schema.unit,
     ) as ledger:
         say(f"budget of ε = {BUDGET.epsilon:g}, δ = {BUDGET.delta:g} for {schema.unit.describe()}")
-        model = method_class("dp-vae")(schema)
+        model = method_class("dp-autoregressive")(schema)
         done = workflow.release(
             data,
             model,
