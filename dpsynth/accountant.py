@@ -188,15 +188,15 @@ class Accountant:
             return f"At δ = {delta:g} there is no guarantee: δ is spent before any ε."
         if epsilon > _MOST_EPSILON:
             return f"At δ = {delta:g} ε is {epsilon:g}: this protects nobody in practice."
-        guess = (math.exp(epsilon) + delta) / (1 + math.exp(epsilon))
+        advantage = self.advantage()  # of the whole curve: ε at one δ alone says much less
         changed = "Adding or removing" if self.relation != "replace_one" else "Exchanging"
         return (
             f"{changed} all rows of one privacy unit changes the probability of any released "
             f"outcome by at most a factor e^ε = {math.exp(epsilon):.3g}, except with probability "
             f"δ = {delta:g}. An attacker who knows everybody else's rows guesses whether a given "
-            f"unit was included correctly at most {100 * guess:.1f}% of the time (50% is a coin "
-            f"flip). Over all attacks, true positives exceed false positives by at most "
-            f"{100 * self.advantage():.1f} percentage points; at 1% false positives at most "
+            f"unit was included correctly at most {50 * (1 + advantage):.1f}% of the time (50% is "
+            f"a coin flip): true positives exceed false positives by at most "
+            f"{100 * advantage:.1f} percentage points; at 1% false positives at most "
             f"{100 * self.true_positive_rate(0.01):.1f}% of members are found."
         )
 

@@ -441,7 +441,8 @@ def test_the_explanation_gives_the_numbers_of_this_accountant() -> None:
     words = accountant.explain(DELTA)
     epsilon = accountant.certificate(DELTA)
     assert f"{math.exp(epsilon):.3g}" in words
-    assert f"{100 * math.exp(epsilon) / (1 + math.exp(epsilon)):.1f}%" in words
+    # The best guess between two Gaussians 1/4 apart.
+    assert f"{100 * stats.norm.cdf(1 / 8):.1f}%" in words
     assert "Exchanging" in Accountant([gaussian(4.0, relation="replace_one")]).explain(DELTA)
 
 
