@@ -25,7 +25,7 @@ from dpsynth.neural.clipping import UnitClipper
 from dpsynth.neural.dpsgd import best_device, few_threads, noisy_sum
 from dpsynth.neural.ordinal import WIDTH
 from dpsynth.neural.vae import Decoder, Encoder, VAENetwork, VAESettings
-from dpsynth.noise import NoiseSource
+from dpsynth.noise import NoiseSource, NormalsAhead
 
 ADULT_BLOCKS = (21, 10, 21, 17, 17, 8, 16, 7, 6, 3, 21, 21, 21, 43, 4)
 """Block sizes of UCI Adult at 20 codes per number."""
@@ -111,14 +111,16 @@ def measure(
 
     def private() -> None:
         with UnitClipper(module) as clipper:
+            ahead.begin()
             loss = row_loss(codes)
             sums = clipper.clipped_sum(loss, rows_per_unit=rows_per_unit, clip_norm=1.0)
-            noised = noisy_sum(sums, sigma=1.0, clip_norm=1.0, noise=noise)
+            noised = noisy_sum(sums, sigma=1.0, clip_norm=1.0, noise=ahead)
             for parameter, gradient in zip(clipper.parameters, noised, strict=True):
                 parameter.grad = (gradient / batch).to(parameter.dtype)
         optimizer.step()
 
-    with few_threads(module):
+    size = sum(parameter.numel() for parameter in module.parameters())
+    with few_threads(module), NormalsAhead(noise.sibling(), size) as ahead:
         times = _alternate([plain, private], rounds, codes)
     return {
         "network": network,

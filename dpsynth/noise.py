@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from typing import NoReturn
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NoReturn, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -112,6 +113,12 @@ class NoiseSource:
         """Draw a 63-bit seed for choices that need no secrecy, such as initial weights."""
         return int(self.generator.integers(2**63))
 
+    def sibling(self) -> NoiseSource:
+        """Return a source of the same kind with a stream of its own, for another thread."""
+        if self._seed is None:
+            return NoiseSource.from_entropy()
+        return NoiseSource.seeded(self.public_seed())
+
     def describe(self) -> dict[str, object]:
         """Return what a manifest says about the noise; never the key or the seed."""
         return {
@@ -129,6 +136,59 @@ class NoiseSource:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a noise source is never stored: make a new one in each process.")
+
+
+class NormalsAhead:
+    """Normals that are drawn in another thread while something else is computed.
+
+    Stands for a source of noise where ``generator.standard_normal`` is all that is asked for.
+
+    Parameters
+    ----------
+    source : NoiseSource
+        Where the normals come from; nobody else draws from it.
+    count : int
+        Normals of one step.
+
+    Privacy
+    -------
+    Every normal is handed out once: those of a step that were not asked for are dropped, and none
+    can be had beyond them.
+    """
+
+    def __init__(self, source: NoiseSource, count: int) -> None:
+        self._source, self._count = source, count
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="normals")
+        self._drawn: Future[npt.NDArray[np.float64]] | None = None
+        self._next = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.shutdown()
+
+    def begin(self) -> None:
+        """Begin to draw the normals of the next step."""
+        self._drawn = self._thread.submit(
+            lambda: self._source.generator.standard_normal(self._count)
+        )
+        self._next = 0
+
+    @property
+    def generator(self) -> Self:
+        """Itself: it hands out what was drawn."""
+        return self
+
+    def standard_normal(self, count: int) -> npt.NDArray[np.float64]:
+        """Return the next normals of this step, shape (count,)."""
+        if self._drawn is None or self._next + count > self._count:
+            raise RuntimeError("more normals were asked for than a step has.")
+        first, self._next = self._next, self._next + count
+        return self._drawn.result()[first : self._next]
+
+    def __repr__(self) -> str:
+        return "NormalsAhead(...)"
 
 
 def _exact_discrete_gaussian(sigma: float, size: int) -> IntArray:

@@ -20,7 +20,7 @@ from dpsynth.checkpoint import Progress
 from dpsynth.errors import IntegrityError, UsageError
 from dpsynth.neural.clipping import SLACK, UnitClipper
 from dpsynth.neural.optimise import AveragedAdam
-from dpsynth.noise import NoiseSource
+from dpsynth.noise import NoiseSource, NormalsAhead
 from dpsynth.privacy import PoissonSampledGaussian, PrivacyUnit
 
 GRID = 2.0**-24
@@ -184,7 +184,7 @@ IntArray = npt.NDArray[np.intp]
 
 
 def noisy_sum(
-    sums: list[Tensor], *, sigma: float, clip_norm: float, noise: NoiseSource
+    sums: list[Tensor], *, sigma: float, clip_norm: float, noise: NoiseSource | NormalsAhead
 ) -> list[Tensor]:
     """Round sums to the grid and add Gaussian noise that lies on the same grid.
 
@@ -196,7 +196,7 @@ def noisy_sum(
         Standard deviation of the noise over ``clip_norm``.
     clip_norm : float
         Bound on one unit's contribution.
-    noise : NoiseSource
+    noise : NoiseSource or NormalsAhead
         Draws on the CPU from a keyed cipher; a device's own generator is not cryptographic.
 
     Returns
@@ -287,7 +287,11 @@ def train(
     clip_norm = settings.clip_norm
     divisor = probability * settings.expected_units
     taken = first = 0 if resumption is None else resumption.step
-    with few_threads(module), UnitClipper(module, copies=copies) as clipper:
+    with (
+        few_threads(module),
+        UnitClipper(module, copies=copies) as clipper,
+        NormalsAhead(noise.sibling(), sum(p.numel() for p in clipper.parameters)) as ahead,
+    ):
         optimizer = AveragedAdam(
             clipper.parameters,
             learning_rate=settings.learning_rate,
@@ -303,8 +307,9 @@ def train(
                 if lease is not None:
                     lease(min(step - step % LEASE_STEPS + LEASE_STEPS, mechanism.steps))
             chosen = poisson_sample(len(data.rows), probability, noise.generator)
+            ahead.begin()
             sums = _clipped_sum(clipper, row_loss, data, chosen, clip_norm)
-            noised = noisy_sum(sums, sigma=sigma, clip_norm=clip_norm, noise=noise)
+            noised = noisy_sum(sums, sigma=sigma, clip_norm=clip_norm, noise=ahead)
             taken += 1
             optimizer.step([total / divisor for total in noised], step)
             if companion is not None:

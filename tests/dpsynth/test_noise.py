@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dpsynth.noise import NoiseSource
+from dpsynth.noise import NoiseSource, NormalsAhead
 
 
 def discrete_gaussian_pmf(sigma: float, reach: int) -> np.ndarray:
@@ -92,3 +92,28 @@ def test_global_random_state_is_left_alone() -> None:
     NoiseSource.from_entropy().discrete_gaussian(sigma=2.0, size=10)
     NoiseSource.seeded(1).generator.random(10)
     assert np.array_equal(before, np.random.get_state()[1])  # noqa: NPY002
+
+
+def test_normals_ahead_are_those_of_their_source_in_order_and_no_more() -> None:
+    expected = NoiseSource.seeded(3).sibling().generator
+    with NormalsAhead(NoiseSource.seeded(3).sibling(), 7) as ahead:
+        for _ in range(3):
+            ahead.begin()
+            wanted = expected.standard_normal(7)
+            got = [ahead.generator.standard_normal(k) for k in (2, 0, 4)]
+            np.testing.assert_array_equal(np.concatenate(got), wanted[:6])
+            with pytest.raises(RuntimeError, match="more normals"):
+                ahead.standard_normal(2)
+
+
+def test_normals_cannot_be_had_before_they_were_begun() -> None:
+    with NormalsAhead(NoiseSource.from_entropy(), 3) as ahead, pytest.raises(RuntimeError):
+        ahead.standard_normal(1)
+
+
+def test_a_sibling_has_a_stream_of_its_own_and_is_as_releasable() -> None:
+    for source in (NoiseSource.from_entropy(), NoiseSource.seeded(1)):
+        sibling = source.sibling()
+        assert sibling.releasable == source.releasable
+        a, b = (part.generator.standard_normal(100) for part in (source, sibling))
+        assert not np.isclose(a, b).any()
