@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dpsynth.counts import release_counts
 from dpsynth.neural.dpsgd import noisy_sum
-from dpsynth.noise import NoiseSource
+from dpsynth.noise import NoiseSource, NormalsAhead
 
 
 def half_noise(sums: list[Tensor], *, sigma: float, **kw) -> list[Tensor]:
@@ -47,6 +47,18 @@ def same_noise_in_every_release(sums: list[Tensor], *, noise: NoiseSource, **kw)
     """A fixed seed: the difference of two releases is exact."""
     del noise
     return noisy_sum(sums, noise=NoiseSource.seeded(20), **kw)
+
+
+class DrawnOnce(NormalsAhead):
+    """What was drawn ahead is not drawn anew: every step has the noise of the first."""
+
+    def begin(self) -> None:
+        if self._drawn is None:
+            super().begin()
+        self._next = 0
+
+    def standard_normal(self, count: int) -> np.ndarray:
+        return super().standard_normal(count).copy()  # the loop scales what it is handed
 
 
 def one_draw_for_all_coordinates(

@@ -24,7 +24,7 @@ from dpsynth.neural.ctgan import DPCTGAN
 from dpsynth.neural.dpsgd import GRID, noisy_sum, poisson_sample, train
 from dpsynth.neural.pategan import PATEGAN
 from dpsynth.neural.voting import Teachers, release_margins
-from dpsynth.noise import NoiseSource
+from dpsynth.noise import NoiseSource, NormalsAhead
 from dpsynth.privacy import PrivateSelection
 from dpsynth.scoring import TwoWayScore
 from dpsynth.selection import trial_count
@@ -134,6 +134,10 @@ def sampler_in_the_loop(make: Callable[[], Callable]) -> Results:
 
 def tiny_loop(noisy: Callable) -> Results:
     yield from _loop(noisy_sum=noisy)
+
+
+def ahead(normals: type[NormalsAhead]) -> Results:
+    yield from _loop(NormalsAhead=normals)
 
 
 def trainer(trains: Callable) -> Results:
@@ -270,6 +274,7 @@ TWINS = {
     "fixed seed in the loop": Twin(
         tiny_loop, noise.same_noise_in_every_release, "noise independence"
     ),
+    "normals drawn ahead once": Twin(ahead, noise.DrawnOnce, "noise independence"),
     "no noise on empty batches": Twin(
         tiny_loop, noise.no_noise_on_empty_batches, "noise in every step"
     ),
@@ -354,6 +359,7 @@ TWINS = {
 HONEST = {
     step_release: noisy_sum,
     tiny_loop: noisy_sum,
+    ahead: NormalsAhead,
     count_release: release_counts,
     levels: discover_levels,
     clipped_sum: UnitClipper,
