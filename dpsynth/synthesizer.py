@@ -224,7 +224,7 @@ class Synthesizer(ABC):
             charge = ledger.reserve(plan, dataset=dataset)
         else:
             plan = plan_from_spec(kept.document["plan"])
-            charge = ledger.resume(kept.charge)
+            charge = ledger.resume(kept.charge, plan=plan)
         with charge:
             # All steps may have been taken, and the model not been saved: then no row is needed.
             is_done = charge.state is ChargeState.COMMITTED

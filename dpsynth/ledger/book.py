@@ -353,7 +353,7 @@ class Ledger:
         self._moves.state(charge_id)
         return Charge(self._moves, charge_id)
 
-    def resume(self, charge_id: str) -> Charge:
+    def resume(self, charge_id: str, *, plan: Plan) -> Charge:
         """Go on with a run that ended early: what was given back is booked again, if it is there.
 
         Parameters
@@ -361,6 +361,8 @@ class Ledger:
         charge_id : str
             A charge that was stopped, or whose process no longer runs. One that is committed is
             returned as it is.
+        plan : Plan
+            What is to be run on: the plan that was booked, no other.
 
         Returns
         -------
@@ -371,6 +373,8 @@ class Ledger:
         ------
         BudgetError
             If others have spent what was given back (``DPS101``). The refusal is entered.
+        IntegrityError
+            If the plan is not the one that was booked (``DPS110``).
         UsageError
             If the run still goes on, or took no leases.
 
@@ -380,7 +384,7 @@ class Ledger:
         included. It is admitted like a new plan of that cost.
         """
         self.recover()
-        return self._moves.resume(charge_id)
+        return self._moves.resume(charge_id, plan_sha256=plan.digest())
 
     def recover(self) -> tuple[str, ...]:
         """Settle what processes of this machine have left open that no longer run.

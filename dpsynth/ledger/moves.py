@@ -113,10 +113,16 @@ class Moves:
                 self._store.append(ChargeState.STOPPED, body)
                 return
 
-    def resume(self, charge_id: str) -> Charge:
+    def resume(self, charge_id: str, *, plan_sha256: str) -> Charge:
         """Go on with a run that was stopped (:meth:`Ledger.resume`)."""
         with self._store.reading():
             before = self.charge_now(charge_id)
+            if before["plan_sha256"] != plan_sha256:
+                raise IntegrityError(
+                    "the plan to go on with is not the one that was booked.",
+                    code="DPS110",
+                    fix="go on from the checkpoint as it was written, or fit anew.",
+                )
             if before["state"] == ChargeState.COMMITTED:
                 return Charge(self, charge_id)
             reserved = json.loads(self._store.reservation(charge_id))

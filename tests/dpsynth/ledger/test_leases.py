@@ -251,7 +251,7 @@ def test_a_stopped_run_goes_on_at_the_cost_of_all_its_steps(address):
     with create(address) as ledger:
         name = stopped_at(ledger, 150)
     with Ledger.open(address) as ledger:
-        charge = ledger.resume(name)
+        charge = ledger.resume(name, plan=LONG)
         assert charge.state is ChargeState.TOUCHED
         assert charge.leased == {"step 1": 150}
         assert used(ledger) == pytest.approx(share_of(COUNTS, TRAINING))
@@ -262,7 +262,7 @@ def test_a_stopped_run_goes_on_at_the_cost_of_all_its_steps(address):
         charge.lease("step 1", 1000)
         charge.commit()
         ledger.check(recomputed=True)
-        assert ledger.resume(name).state is ChargeState.COMMITTED
+        assert ledger.resume(name, plan=LONG).state is ChargeState.COMMITTED
     with Ledger.open(address) as again:
         assert used(again) == pytest.approx(share_of(COUNTS, TRAINING))
 
@@ -270,12 +270,12 @@ def test_a_stopped_run_goes_on_at_the_cost_of_all_its_steps(address):
 def test_a_run_that_went_on_may_be_stopped_again():
     ledger = in_memory()
     name = stopped_at(ledger, 150)
-    charge = ledger.resume(name)
+    charge = ledger.resume(name, plan=LONG)
     charge.lease("step 1", 400)
     with pytest.raises(KeyboardInterrupt), charge:
         raise KeyboardInterrupt
     assert used(ledger) == pytest.approx(share_of(COUNTS, replace(TRAINING, steps=400)))
-    assert ledger.resume(name).leased == {"step 1": 400}
+    assert ledger.resume(name, plan=LONG).leased == {"step 1": 400}
     ledger.check(recomputed=True)
 
 
@@ -286,7 +286,7 @@ def test_a_run_does_not_go_on_if_others_have_spent_what_it_gave_back():
     ledger.reserve(gaussian_plan(0.9 * left), dataset="adult")
     before = used(ledger)
     with pytest.raises(BudgetError, match="spent by others") as refusal:
-        ledger.resume(name)
+        ledger.resume(name, plan=LONG)
     assert (refusal.value.exit_code, refusal.value.code) == (4, "DPS101")
     assert used(ledger) == before
     assert ledger.charge(name).state is ChargeState.STOPPED
@@ -299,7 +299,7 @@ def test_the_only_plan_goes_on_and_costs_what_it_did():
     ledger = in_memory()
     name = stopped_at(ledger, 50, plan=ALONE, step="step 0")
     before = used(ledger)
-    ledger.resume(name)
+    ledger.resume(name, plan=ALONE)
     assert used(ledger) == before
     ledger.check(recomputed=True)
 
@@ -313,16 +313,27 @@ def test_only_a_run_that_ended_early_goes_on(state):
     elif state != "reserved":
         charge.touch(leases=state == "touched")
     with pytest.raises(UsageError, match="DPS513"):
-        ledger.resume(charge.id)
+        ledger.resume(charge.id, plan=LONG)
 
 
 def test_an_entry_that_goes_on_at_another_cost_is_detected(tmp_path):
     path = tmp_path / "ledger.db"
     with create(str(path)) as ledger:
-        ledger.resume(stopped_at(ledger, 150))
+        ledger.resume(stopped_at(ledger, 150), plan=LONG)
     ((seq, text),) = run_sql(str(path), "SELECT seq, body FROM entry WHERE kind = 'resumed'")
     ((stop,),) = run_sql(str(path), "SELECT body FROM entry WHERE kind = 'stopped'")
     cheap = {**json.loads(text), **{k: json.loads(stop)[k] for k in ("cost", "measures")}}
     rehashed(path, seq, text, canonical_json(cheap))
     with pytest.raises(IntegrityError, match="another cost than was reserved"):
         Ledger.open(path)
+
+
+def test_a_run_goes_on_with_the_plan_that_was_booked_and_no_other():
+    ledger = in_memory()
+    name = stopped_at(ledger, 150)
+    before = used(ledger)
+    louder = plan_of(COUNTS, replace(TRAINING, noise_multiplier=0.6))
+    with pytest.raises(IntegrityError, match="DPS110"):
+        ledger.resume(name, plan=louder)
+    assert ledger.charge(name).state is ChargeState.STOPPED
+    assert used(ledger) == before
