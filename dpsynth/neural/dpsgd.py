@@ -222,7 +222,7 @@ def noisy_sum(
         draws = noise.generator.standard_normal(part.numel())
         draws *= sigma / GRID
         grid_noise = torch.from_numpy(np.rint(draws, out=draws)).view_as(part).to(part.device)
-        noised.append(torch.round(part / step).add_(grid_noise).mul_(step))
+        noised.append((part / step).round_().add_(grid_noise).mul_(step))
     return noised
 
 
@@ -351,7 +351,7 @@ def _clipped_sum(
     chosen: IntArray,
     clip_norm: float,
 ) -> list[Tensor]:
-    total = [torch.zeros_like(p, dtype=torch.float64) for p in clipper.parameters]
+    total: list[Tensor] = []
     index = torch.from_numpy(chosen).to(data.rows.device)
     # A bound on memory: units are clipped one by one, so that their sum may be formed in parts.
     for part in index.split(max(1, ROWS_AT_A_TIME // data.rows.shape[1])):
@@ -360,9 +360,8 @@ def _clipped_sum(
         rows, present = data.rows[part], data.present[part]
         loss = row_loss(rows.flatten(0, 1)) * present.flatten()
         sums = clipper.clipped_sum(loss, rows_per_unit=rows.shape[1], clip_norm=clip_norm)
-        for whole, summand in zip(total, sums, strict=True):
-            whole += summand
-    return total
+        total = [whole + more for whole, more in zip(total, sums, strict=True)] if total else sums
+    return total or [torch.zeros_like(p, dtype=torch.float64) for p in clipper.parameters]
 
 
 _COMPANION = "companion."
