@@ -94,12 +94,21 @@ class Violation:
         Chance of a result at least this strong under a mechanism that keeps its claim.
     real_rows : bool
         Whether real rows went into it: a canary audit on a released table has none.
+    p_tail : float, optional
+        The same by a test that is right far out in the tail as well, where an estimated variance
+        is not; on real rows it decides about an automatic stop. ``p_value`` by default.
     """
 
     code: str
     name: str
     p_value: float
     real_rows: bool
+    p_tail: float | None = None
+
+    @property
+    def stopping(self) -> float:
+        """The p-value that an automatic stop goes by."""
+        return self.p_value if self.p_tail is None else self.p_tail
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,7 +203,7 @@ def decide(
     for test, p_value in zip(violations, adjusted, strict=True):
         if p_value >= policy.alpha:
             continue
-        if not test.real_rows or test.p_value < stop:
+        if not test.real_rows or test.stopping < stop:
             blocking.append(_error(test.code, f"{test.name} does better than the claim allows."))
         else:
             doubtful.append(

@@ -66,6 +66,14 @@ def test_real_rows_block_only_where_a_false_stop_is_next_to_impossible(epsilon: 
         assert decision.verdict == verdict
 
 
+def test_an_automatic_stop_goes_by_the_test_that_holds_in_the_tail() -> None:
+    found = [
+        Violation(code="DPS413", name="an attack", p_value=0.0, p_tail=1e-4, real_rows=True),
+        attack(0.5),
+    ]
+    assert decide(**{**CLEAN, "violations": found}).verdict == Verdict.REVIEW  # type: ignore[arg-type]
+
+
 def test_without_a_claim_real_rows_never_block() -> None:
     decision = decide(**{**CLEAN, "claim": None, "violations": [attack(0.0)]})  # type: ignore[arg-type]
     assert decision.verdict == Verdict.REVIEW
