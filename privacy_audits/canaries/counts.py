@@ -11,7 +11,7 @@ budget is not audited here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -68,7 +68,7 @@ class CountCanaries:
                 replace(
                     column,
                     kind=Kind.CATEGORICAL if column.kind == Kind.BOOLEAN else column.kind,
-                    categories=(*column.levels_declared, *self._levels(column)),
+                    categories=(*_declared(column), *self._levels(column)),
                 )
                 if column.name in hosts
                 else column
@@ -80,7 +80,7 @@ class CountCanaries:
         """Return levels that the column does not have: whole numbers where all others are."""
         count = self.bits.size * (2 if self._is_replaced else 1)
         if column.whole_levels:
-            first = max(int(float(level)) for level in column.levels_declared) + 1
+            first = max(int(level) for level in _declared(column)) + 1
             return [str(first + number) for number in range(count)]
         stem = "canary"
         while any(level.startswith(stem) for level in column.levels):
@@ -151,20 +151,24 @@ class CountCanaries:
                 scores += ratios[0] - (ratios[1] if self._is_replaced else 0.0)
         return scores
 
-    def _places(
-        self, measured: Sequence[Measurement]
-    ) -> list[tuple[int, slice, Measurement]]:
+    def _places(self, measured: Sequence[Measurement]) -> list[tuple[int, slice, Measurement]]:
         """Return the number of levels, the canaries' cells and the measurement of every host."""
-        extended, out = self.extended(), []
-        hosts: Mapping[str, Column] = {column.name: column for column in self._hosts(extended)}
+        extended = self.extended()
+        hosts = {column.name for column in self._hosts(extended)}
         # The codec buys bounds first, then the first histogram of every column in order.
-        at = sum(1 for c in extended.modelled if c.is_numeric and not isinstance(c.bounds, tuple))
-        for column in extended.modelled:
-            if column.name in hosts:
-                declared = len(column.levels_declared)
-                own = slice(declared - len(self._levels(self.schema.column(column.name))), declared)
-                out.append((len(column.levels), own, measured[at]))
-                at += 1
-            else:
-                at += 1 if column.is_numeric else 2
-        return out
+        first = sum(c.is_numeric and not isinstance(c.bounds, tuple) for c in extended.modelled)
+        return [
+            (
+                len(column.levels),
+                slice(len(_declared(self.schema.column(column.name))), len(_declared(column))),
+                measured[first + index],
+            )
+            for index, column in enumerate(extended.modelled)
+            if column.name in hosts
+        ]
+
+
+def _declared(column: Column) -> tuple[str, ...]:
+    """Return the declared levels in canonical text, without a reserved one."""
+    assert isinstance(column.categories, tuple)
+    return column.levels[: len(column.categories)]
