@@ -23,6 +23,7 @@ from dpsynth.privacy import DiscreteGaussian, NeighbouringRelation
 from dpsynth.schema import Column, Kind, Schema
 from dpsynth.table import Table
 from dpsynth.transcript import Measurement
+from privacy_audits.canaries.reference import REPLICATES, counted, separations
 
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
@@ -150,6 +151,22 @@ class CountCanaries:
                 ratios = ratios.reshape(-1, self.bits.size)
                 scores += ratios[0] - (ratios[1] if self._is_replaced else 0.0)
         return scores
+
+    def reference(
+        self, booked: DiscreteGaussian, rng: np.random.Generator, *, runs: int = REPLICATES
+    ) -> FloatArray:
+        """Return the d′ of simulated runs of the booked histograms, shape (runs,)."""
+        return separations(
+            lambda: counted(
+                rng,
+                canaries=self.bits.size,
+                histograms=len(self._hosts(self.schema)),
+                sigma=booked.sigma,
+                rows=self.schema.unit.max_rows,
+                exchanged=self._is_replaced,
+            ),
+            runs=runs,
+        )
 
     def _places(self, measured: Sequence[Measurement]) -> list[tuple[int, slice, Measurement]]:
         """Return the number of levels, the canaries' cells and the measurement of every host."""

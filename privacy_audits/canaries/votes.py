@@ -19,6 +19,7 @@ import numpy.typing as npt
 from dpsynth.errors import UsageError
 from dpsynth.neural.voting import IntArray, Questions, Teachers, deal
 from dpsynth.privacy import NeighbouringRelation
+from privacy_audits.canaries.reference import REPLICATES, separation
 
 BoolArray = npt.NDArray[np.bool_]
 CodeArray = npt.NDArray[np.int32]
@@ -50,6 +51,7 @@ class VoteGame:
     _worlds: list[Teachers] = field(default_factory=list)
     _seats: list[IntArray] = field(default_factory=list)
     _asked: Questions | None = None
+    _centred: tuple[FloatArray, FloatArray] | None = None
 
     def seat(
         self,
@@ -124,12 +126,31 @@ class VoteGame:
 
     def scores(self) -> FloatArray:
         """Return the score of every canary, shape (m,); larger where it seems to be in."""
-        moves, centred = [], []
-        for questions, released in self._heard:
-            base, moved = self._moves(questions)
-            moves.append(moved)
-            centred.append(released - base)
-        return decoded(np.concatenate(moves), np.concatenate(centred), sigma=self.sigma)
+        moves, centred = self._all()
+        return decoded(moves, centred, sigma=self.sigma)
+
+    def reference(self, rng: np.random.Generator, *, runs: int = REPLICATES) -> FloatArray:
+        """Return the d′ of simulated votes on the questions that were put, shape (runs,).
+
+        Every canary moves the margins by what it moves here; coins and noise are drawn anew, all
+        runs are decoded in one go.
+        """
+        moves, _ = self._all()
+        bits = rng.random((self.bits.size, runs)) < 0.5
+        noise = self.sigma * rng.standard_normal((len(moves), runs))
+        scores = decoded(moves, moves @ (bits - 0.5) + noise, sigma=self.sigma)
+        return np.array([separation(s, b) for s, b in zip(scores.T, bits.T, strict=True)])
+
+    def _all(self) -> tuple[FloatArray, FloatArray]:
+        """Return what canaries move, and noisy margins less their mean, of all that was heard."""
+        if self._centred is None or len(self._centred[0]) != sum(len(r) for _, r in self._heard):
+            moves, centred = [], []
+            for questions, released in self._heard:
+                base, moved = self._moves(questions)
+                moves.append(moved)
+                centred.append(released - base)
+            self._centred = np.concatenate(moves), np.concatenate(centred)
+        return self._centred
 
     def _moves(self, questions: Questions) -> tuple[FloatArray, FloatArray]:
         """Return margins at undecided coins, and what the coin of every canary adds to them.
@@ -162,7 +183,7 @@ def decoded(moves: FloatArray, centred: FloatArray, *, sigma: float) -> FloatArr
     ----------
     moves : ndarray, shape (n_questions, m)
         What each canary adds to each margin.
-    centred : ndarray, shape (n_questions,)
+    centred : ndarray, shape (n_questions,) or (n_questions, n_runs)
         Noisy margins less their mean over coins.
     sigma : float
         Standard deviation of the noise.
