@@ -44,6 +44,6 @@ class Listener(Transcript):
         sigma: float = math.nan,
         sensitivity: float | None = None,
     ) -> None:
-        """Hand the noisy answer on; the declared noise is not believed, the exact answer not read."""
+        """Hand the noisy answer on; neither exact answer nor declared noise is read."""
         del query, sigma, sensitivity
         self._hear(primitive, np.asarray(released))

@@ -126,16 +126,19 @@ def audit_method(
     if mode == "in-situ":
         _check_in_situ(synthesizer, canaries, ledger)
 
+    sources = None if seed is None else NoiseSource.seeded(seed)
+
     def run() -> CanaryAudit:
         audited = _prepare(synthesizer, canaries, rng)
-        child = None if seed is None else int(np.random.default_rng([seed, len(done)]).integers(2**62))
+        child = (
+            None if seed is None else int(np.random.default_rng([seed, len(done)]).integers(2**62))
+        )
         noise = NoiseSource.audited(audited.transcript, seed=child)
         if mode == "in-situ":
             assert ledger is not None
             _fit_in_situ(audited, rows, ledger=ledger, dataset=str(dataset), noise=noise)
         else:
             _fit_surrogate(audited, rows, noise=noise, rng=rng)
-        done.append(1)
         return assess(
             audited.scores(),
             audited.bits,
@@ -146,7 +149,6 @@ def audit_method(
             rng=rng,
         )
 
-    done: list[int] = []
     # A confirmation on sensitive rows would be a charge that nobody decided on.
     return run() if mode == "in-situ" else audit_twice(run, alpha=alpha)
 
@@ -234,7 +236,10 @@ class _CountsCanaries(Synthesizer):
     canaries: CountCanaries
 
     def _fit_table(
-        self, table: Table | None, *args: Any, **options: Any  # noqa: ANN401
+        self,
+        table: Table | None,
+        *args: Any,
+        **options: Any,  # noqa: ANN401
     ) -> tuple[PlannedCharge, ...]:
         assert table is not None
         return super()._fit_table(self.canaries.enter(table), *args, **options)

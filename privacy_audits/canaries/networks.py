@@ -68,9 +68,7 @@ class _VoteCanaries(PATEGAN):
         )
 
 
-def trained(
-    synthesizer: Synthesizer, canaries: int, rng: np.random.Generator
-) -> AuditedRun | None:
+def trained(synthesizer: Synthesizer, canaries: int, rng: np.random.Generator) -> AuditedRun | None:
     """Prepare a method that trains with DP-SGD; None for others."""
     if not isinstance(synthesizer, DPSGDSynthesizer):
         return None

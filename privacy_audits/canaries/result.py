@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -144,7 +145,6 @@ def assess(
     sharper than a comparison with the claim: under Poisson sampling, and where canaries meet, a
     right implementation shows less than the claimed ε (``docs/audits-tightness.md``).
     """
-    claim = Accountant((mechanism,)).epsilon(delta)
     inside, outside = scores[bits], scores[~bits]
     numbers = numbers_of_guesses(bits.size)
     guesses = [Guesses.by_confidence(scores, bits, made=made, rng=rng) for made in numbers]
@@ -157,7 +157,7 @@ def assess(
         mode=mode,
         canaries=bits.size,
         guesses=numbers,
-        claim=claim,
+        claim=_claim(mechanism, delta),
         delta=delta,
         conformance=d_prime(inside, outside, alpha=REPORTED).at(delta),
         bounds=(
@@ -168,6 +168,11 @@ def assess(
         expected=epsilon_of_mu(max(0.0, float(reference.mean())), delta),
         p_value=_p_value(separation(scores, bits), reference),
     )
+
+
+@lru_cache(maxsize=64)
+def _claim(mechanism: Mechanism, delta: float) -> float:
+    return Accountant((mechanism,)).epsilon(delta)
 
 
 def _p_value(observed: float, reference: FloatArray) -> float:

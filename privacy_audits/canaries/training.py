@@ -111,6 +111,7 @@ def audit_training(
     mode: Mode = "surrogate",
     seed: int | None = None,
     reference: FloatArray | None = None,
+    ran: PoissonSampledGaussian | None = None,
 ) -> CanaryAudit:
     """Train once with canaries among the rows and compare what they show with the claim.
 
@@ -142,6 +143,8 @@ def audit_training(
         Makes sampling and noise reproducible.
     reference : ndarray, optional
         What :meth:`GradientGame.reference` returned for the same mechanism and as many canaries.
+    ran : PoissonSampledGaussian, optional
+        What is run in place of ``mechanism``, to see whether the audit notices.
 
     Privacy
     -------
@@ -158,7 +161,7 @@ def audit_training(
             marked, units, max_rows=max_rows, device=next(watched.parameters()).device
         ),
         settings=settings,
-        mechanism=mechanism,
+        mechanism=mechanism if ran is None else ran,
         noise=NoiseSource.audited(Listener(game.hear), seed=seed),
     )
     return assess(

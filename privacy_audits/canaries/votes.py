@@ -195,7 +195,7 @@ def decoded(moves: FloatArray, centred: FloatArray, *, sigma: float) -> FloatArr
     """
     gram = moves.T @ moves
     gram[np.diag_indices_from(gram)] += 4.0 * sigma**2
-    return np.linalg.solve(gram, moves.T @ centred)
+    return np.asarray(np.linalg.solve(gram, moves.T @ centred), dtype=np.float64)
 
 
 def _alone(
