@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -96,6 +96,20 @@ class CanaryAudit:
     def sentences(self) -> tuple[str, ...]:
         """Return what may be said, one sentence for each estimator."""
         return tuple(self._sentence(bound) for bound in (self.conformance, *self.bounds))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON; in ``surrogate`` mode none comes from real rows."""
+        return {
+            "mechanism": self.mechanism.spec(),
+            "mode": self.mode,
+            "canaries": self.canaries,
+            "guesses": list(self.guesses),
+            "claim": self.claim,
+            "delta": self.delta,
+            "bounds": [bound.to_dict() for bound in (self.conformance, *self.bounds)],
+            "p_value": self.p_value,
+            "runs": self.runs,
+        }
 
     def _sentence(self, bound: Bound) -> str:
         most = (
