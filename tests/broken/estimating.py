@@ -5,8 +5,10 @@ They return the bare lower bound: a :class:`Bound` refuses some of what the twin
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
-from scipy.special import ndtr, ndtri
+from scipy.special import betaincinv, ndtr, ndtri
 
 from privacy_audits.estimate import (
     Confusion,
@@ -19,6 +21,10 @@ from privacy_audits.estimate import (
     threshold_on_half,
 )
 from privacy_audits.estimate.bisection import crossing
+
+# The same counts come up again and again in thousands of simulations.
+_clopper_pearson = lru_cache(maxsize=None)(clopper_pearson)
+_one_run = lru_cache(maxsize=None)(one_run)
 
 # -- the real ones ---------------------------------------------------------------------------------
 
@@ -35,7 +41,7 @@ def real_threshold(
     inside: np.ndarray, outside: np.ndarray, *, alpha: float, rng: np.random.Generator
 ) -> float:
     counts = threshold_on_half(
-        lambda c: clopper_pearson(c, delta=0.0, alpha=alpha),
+        lambda c: _clopper_pearson(c, delta=0.0, alpha=alpha),
         inside=inside,
         outside=outside,
         rng=rng,
@@ -52,7 +58,9 @@ def real_one_run(guesses: Guesses, *, delta: float, alpha: float) -> float:
 
 
 def real_best_number(declared: list[Guesses], *, alpha: float) -> float:
-    return best_of(lambda g, level: one_run(g, delta=0.0, alpha=level), declared, alpha=alpha).lower
+    return best_of(
+        lambda g, level: _one_run(g, delta=0.0, alpha=level), declared, alpha=alpha
+    ).lower
 
 
 # -- μ from a confusion matrix ---------------------------------------------------------------------
@@ -109,11 +117,20 @@ def wald_limits(confusion: Confusion, *, delta: float, alpha: float) -> float:
 def threshold_on_the_same_scores(
     inside: np.ndarray, outside: np.ndarray, *, alpha: float, rng: np.random.Generator
 ) -> float:
-    """The threshold is chosen on the scores whose errors are counted."""
+    """The threshold is chosen among all scores, and its errors are counted on the same ones."""
     del rng
-    grid = np.quantile(np.concatenate([inside, outside]), np.arange(1, 65) / 65)
-    counts = [Confusion.at(float(t), inside=inside, outside=outside) for t in grid]
-    return max(clopper_pearson(each, delta=0.0, alpha=alpha).lower for each in counts)
+    thresholds = np.unique(np.concatenate([inside, outside]))
+    missed = np.searchsorted(np.sort(inside), thresholds)
+    false = len(outside) - np.searchsorted(np.sort(outside), thresholds)
+
+    def limits(errors: np.ndarray, trials: int) -> np.ndarray:
+        inner = np.minimum(errors, trials - 1)
+        at = betaincinv(inner + 1.0, trials - inner, 1 - alpha / 2)
+        return np.where(errors < trials, at, 1.0)
+
+    fn, fp = limits(missed, len(inside)), limits(false, len(outside))
+    with np.errstate(divide="ignore"):
+        return max(0.0, float(np.log((1 - fn) / fp).max()), float(np.log((1 - fp) / fn).max()))
 
 
 # -- μ from scores ---------------------------------------------------------------------------------
@@ -147,4 +164,4 @@ def one_run_off_by_one(guesses: Guesses, *, delta: float, alpha: float) -> float
 
 def best_number_at_the_whole_level(declared: list[Guesses], *, alpha: float) -> float:
     """The best of three numbers of guesses, each at the level of one."""
-    return max(one_run(each, delta=0.0, alpha=alpha).lower for each in declared)
+    return max(_one_run(each, delta=0.0, alpha=alpha).lower for each in declared)

@@ -1,4 +1,4 @@
-"""Every estimator: the bound is at most its point estimate and its ceiling, and moves the right way."""
+"""Every bound is at most its point estimate and its ceiling, and moves the right way."""
 
 from __future__ import annotations
 

@@ -108,8 +108,8 @@ def test_g2_deterministic_normal_scores(shift, steinke, at_steinke, fdp, at_fdp)
     assert not any(rejects(each, mu=mu + 1e-9, alpha=level) for each in hull)
 
 
-# The reference's own bisection stops at the upper end of a bracket of 1e-4: at 1.1630 and 1.1576 the
-# p-value is already above .05 (.05006 and .05014 in 50 digits), so that .5e-4 is not asked for there.
+# The reference's bisection stops at the upper end of a bracket of 1e-4: at 1.1630 and 1.1576 the
+# p-value is already above .05 (.05006 and .05014 in 50 digits), so half a digit is not asked for.
 @pytest.mark.parametrize(
     ("canaries", "made", "wrong", "steinke", "order"),
     [(1000, 500, 103, 1.1630, 3.7557), (10_000, 5000, 1034, 1.2858, 4.1789)],
