@@ -61,7 +61,7 @@ def is_a_bound(bound: Bound, alpha: float) -> None:
 
 
 @given(confusions(), DELTAS, LEVELS, st.booleans())
-@settings(deadline=None, max_examples=300, derandomize=True)
+@settings(deadline=None, max_examples=200, derandomize=True)
 def test_bounds_from_a_confusion(confusion, delta, alpha, either):
     is_a_bound(clopper_pearson(confusion, delta=delta, alpha=alpha, either_sign=either), alpha)
     mu = gaussian(confusion, alpha=alpha, either_sign=either)
@@ -70,7 +70,7 @@ def test_bounds_from_a_confusion(confusion, delta, alpha, either):
 
 
 @given(guessed(), DELTAS, LEVELS)
-@settings(deadline=None, max_examples=100, derandomize=True)
+@settings(deadline=None, max_examples=60, derandomize=True)
 def test_bounds_from_guesses(guesses, delta, alpha):
     is_a_bound(one_run(guesses, delta=delta, alpha=alpha), alpha)
     for estimate in (one_run_fdp, one_run_order):
@@ -80,13 +80,13 @@ def test_bounds_from_guesses(guesses, delta, alpha):
 
 
 @given(guessed(largest=200), st.sampled_from([0.01, 0.2, 0.9]), LEVELS)
-@settings(deadline=None, max_examples=25, derandomize=True)
+@settings(deadline=None, max_examples=10, derandomize=True)
 def test_bounds_from_sampled_guesses(guesses, rate, alpha):
     is_a_bound(one_run_order_sampled(guesses, rate=rate, delta=1e-5, alpha=alpha), alpha)
 
 
 @given(st.integers(0, 10**6), st.integers(1, 60), st.integers(2, 60), st.floats(-5, 5), LEVELS)
-@settings(deadline=None, max_examples=150, derandomize=True)
+@settings(deadline=None, max_examples=100, derandomize=True)
 def test_bounds_from_scores(seed, members, others, shift, alpha):
     rng = np.random.default_rng(seed)
     inside, outside = rng.normal(shift, 1, members), rng.standard_t(3, others)

@@ -248,7 +248,7 @@ def test_the_fdp_recursion_rejects_too_much_success_only():
 @pytest.mark.parametrize("channel", [GaussianChannel(), SampledGaussianChannel(rate=0.2)])
 def test_channels_against_draws(channel):
     rng = np.random.default_rng(6)
-    mu, count = 1.5, 400_000
+    mu, count = 1.5, 200_000
     if isinstance(channel, GaussianChannel):
         seen, inside = normal_canaries(rng, mu=mu, canaries=count)
     else:
@@ -277,7 +277,7 @@ def test_the_sampled_channel_near_rate_one_is_the_gaussian_one():
 
 def test_the_order_p_value_against_draws():
     rng = np.random.default_rng(7)
-    mu, canaries, made, draws = 1.0, 40, 15, 40_000
+    mu, canaries, made, draws = 1.0, 40, 15, 20_000
     wrong = np.empty(draws, dtype=int)
     for i in range(draws):
         ratios, inside = normal_canaries(rng, mu=mu, canaries=canaries)
@@ -361,7 +361,7 @@ def test_holm_and_bonferroni():
 def test_holm_keeps_the_family_wise_level():
     # Two true and one false hypothesis, any dependence: here all from one draw, and independent.
     rng = np.random.default_rng(8)
-    draws, alpha = 20_000, 0.05
+    draws, alpha = 5000, 0.05
     for together in (True, False):
         u = rng.random((draws, 1 if together else 2))
         wrong = [bool((holm([*np.broadcast_to(row, 2), 1e-9])[:2] <= alpha).any()) for row in u]
