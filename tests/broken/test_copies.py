@@ -1,0 +1,63 @@
+"""Tables that copy fitted rows are caught (M17); a fresh sample is not.
+
+Seeds are fixed. ``python -m tests.privacy_audits.attacks.study`` repeats this over many.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import dpsynth as dp
+from privacy_audits.attacks import TableAudit, audit_table
+from privacy_audits.estimate import holm
+from tests.broken import copying
+from tests.privacy_audits.attacks.tables import adult, mixture
+
+CLAIM = dp.Budget(epsilon=1.0, delta=1e-5)
+
+
+def audit_of(make, twin, seed: int) -> TableAudit:
+    tables = make(seed)
+    released = twin(tables, np.random.default_rng(seed + 100))
+    return audit_table(
+        released,
+        tables.fitted,
+        tables.held_out,
+        tables.schema,
+        claim=CLAIM,
+        rng=np.random.default_rng(seed),
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "twin", "caught_by"),
+    [
+        (mixture, copying.smoothed_bootstrap, "dcr"),
+        (mixture, copying.five_percent_near_copies, "near-copies"),
+        (mixture, copying.one_percent_outlier_copies, "exact-copies"),
+        (mixture, copying.memorising_chain, "rare-combinations"),
+        (adult, copying.five_percent_near_copies, "near-copies"),
+        (adult, copying.one_percent_outlier_copies, "exact-copies"),
+        (adult, copying.memorising_chain, "exact-copies"),
+    ],
+)
+def test_copies_break_a_hard_rule(make, twin, caught_by):
+    assert caught_by in audit_of(make, twin, seed=0).hard_violations
+
+
+def test_a_bootstrap_of_adult_is_above_what_a_person_would_let_pass():
+    """Its area stays below the cap of ε = 1, which is .731: risk, but no refuted claim."""
+    audit = audit_of(adult, copying.smoothed_bootstrap, seed=0)
+    distance = audit.membership[0]
+    assert distance.auc.upper(0.05 / 20) > 0.6
+    assert distance.one_run.lower > 0
+    assert audit.p_no_influence["dcr"] < 1e-50
+
+
+@pytest.mark.parametrize("make", [mixture, adult])
+def test_a_fresh_sample_is_not_flagged(make):
+    audit = audit_of(make, copying.fresh_sample, seed=0)
+    assert audit.hard_violations == ()
+    assert holm(list(audit.p_no_influence.values())).min() > 1e-3
+    assert holm(list(audit.p_values.values())).min() > 1e-3
