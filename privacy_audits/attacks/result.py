@@ -276,6 +276,16 @@ class TableAudit:
         return tuple(found)
 
     @property
+    def hard_false_alarms(self) -> float:
+        """Bound on the chance that a rule with p < 1e-7 is broken without a cause.
+
+        A gate that blocks by itself on real rows is a channel of its own: this chance should not
+        exceed a tenth of δ e^(−ε).
+        """
+        tested = len(self.membership) if self.claim is not None else 0
+        return HARD * (tested + sum(g.hard for g in self.gaps))
+
+    @property
     def p_values(self) -> dict[str, float]:
         """P-value of "stays within the claim" per attack; empty without a claim. Soft."""
         results = (*self.membership, *self.gaps)
@@ -305,6 +315,7 @@ class TableAudit:
                 "other_ratio": self.screening.other_ratio,
             },
             "hard_violations": list(self.hard_violations),
+            "hard_false_alarms": self.hard_false_alarms,
         }
 
     def __repr__(self) -> str:

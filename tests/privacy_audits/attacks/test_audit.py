@@ -170,6 +170,20 @@ def test_measured_cliques_are_attacked():
     assert one_way.auc.point != pairs.auc.point
 
 
+def test_sides_are_cut_to_equal_size_without_coins():
+    frame = patients_frame(900)
+    fresh = patients_frame(300, seed=7)
+    audit = audit_table(
+        fresh, frame.iloc[:180], frame.iloc[180:], UNITS, rng=np.random.default_rng(0)
+    )
+    assert (audit.members, audit.others, audit.reference) == (60, 60, 120)
+
+
+def test_the_chance_of_a_false_block_is_stated():
+    assert audited().hard_false_alarms == pytest.approx(9e-7)
+    assert audited(claim=None).hard_false_alarms == pytest.approx(2e-7)
+
+
 def test_too_few_units_are_refused():
     frame = patients_frame(60)
     with pytest.raises(DataError, match="DPS413"):
