@@ -16,7 +16,7 @@ from privacy_audits.attacks import Clique, Design, audit_table, split_audit
 from privacy_audits.attacks.coding import Block, Layout
 from privacy_audits.attacks.inference import linear_reconstruction, nearest_inference
 from privacy_audits.attacks.linkability import linkability
-from privacy_audits.attacks.membership import declared_guesses
+from privacy_audits.attacks.membership import Judge, declared_guesses
 from privacy_audits.attacks.rare import exact_copies
 from privacy_audits.attacks.result import gap
 from privacy_audits.attacks.singling_out import singling_out
@@ -368,3 +368,32 @@ def test_a_table_without_numbers_and_with_nulls_is_audited():
     assert audit.hard_violations == ()
     # Nearly every row occurs more than once: no copy says anything.
     assert all(g.p_no_influence > 1e-3 for g in audit.gaps)
+
+
+@pytest.mark.parametrize(("epsilon", "rounds"), [(0.0, 300), (1.0, 60)])
+def test_the_best_of_the_declared_bounds_is_above_the_truth_no_more_often_than_stated(
+    epsilon, rounds
+):
+    """Randomised response about 200 fair coins, which meets ε exactly; nominal 5 %, seed fixed."""
+    rng = np.random.default_rng(0)
+    honest = math.exp(epsilon) / (1 + math.exp(epsilon))
+    above = refuted = 0
+    for _ in range(rounds):
+        inside = rng.random(200) < 0.5
+        answer = np.where(rng.random(200) < honest, inside, ~inside)
+        judge = Judge(
+            inside=inside,
+            groups=np.arange(200),
+            claim=None if epsilon == 0 else dp.Budget(epsilon=epsilon, delta=1e-9),
+            assumptions=("coins",),
+            alpha=0.05,
+        )
+        result = judge("response", answer.astype(float), rng=rng)
+        above += result.one_run.lower > epsilon + 1e-9
+        p_value = result.p_no_influence if epsilon == 0 else result.p_value
+        assert p_value is not None
+        refuted += p_value < 0.05
+    # Two standard errors above the nominal rate.
+    most = 0.05 * rounds + 2 * math.sqrt(0.05 * 0.95 * rounds)
+    assert above <= most
+    assert refuted <= most
