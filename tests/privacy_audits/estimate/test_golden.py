@@ -184,9 +184,7 @@ def test_g7_ceilings_of_one_run(made, epsilon):
     )
 
 
-@pytest.mark.parametrize(
-    ("epsilon", "runs"), [(1, 12), (2, 30), (4, 204), (6, 1491), (8, 10_999)]
-)
+@pytest.mark.parametrize(("epsilon", "runs"), [(1, 12), (2, 30), (4, 204), (6, 1491), (8, 10_999)])
 def test_g7_perfect_runs_that_refute_a_claim(epsilon, runs):
     assert multi_run_ceiling(runs, alpha=0.05) > epsilon
     assert multi_run_ceiling(runs - 1, alpha=0.05) <= epsilon
@@ -211,9 +209,7 @@ def test_g7_runs_of_the_d_prime_test(epsilon, factor, runs):
     # Exactly: the critical value under the claim, the tail under the leak. Short tables err
     # on the cautious side: 14 runs a side are enough where the table says 19.
     freedom, scale = 2 * runs - 2, np.sqrt(runs / 2)
-    critical = crossing(
-        lambda t: upper_tail(t, freedom=freedom, noncentrality=mu * scale) <= 0.05
-    )
+    critical = crossing(lambda t: upper_tail(t, freedom=freedom, noncentrality=mu * scale) <= 0.05)
     power = upper_tail(critical, freedom=freedom, noncentrality=factor * mu * scale)
     assert 0.949 <= power <= 0.99
 
