@@ -218,15 +218,23 @@ def test_unequal_sizes_are_no_excess():
 
 
 @pytest.mark.parametrize(
-    ("fitted", "held_out", "epsilon", "violated"),
-    [(40, 0, 1.0, True), (40, 15, 1.0, False), (10, 0, 1.0, False), (150, 30, 2.0, False)],
+    ("fitted", "held_out", "epsilon", "certain", "violated"),
+    [
+        (60, 0, 1.0, True, True),
+        (60, 15, 1.0, True, False),
+        (10, 0, 1.0, False, False),
+        (100, 30, 1.0, True, False),
+        (60, 0, 4.0, True, False),
+    ],
 )
 def test_a_hard_rule_needs_certainty_and_more_than_the_claim_allows(
-    fitted, held_out, epsilon, violated
+    fitted, held_out, epsilon, certain, violated
 ):
     rates = Rate(successes=fitted, trials=1000), Rate(successes=held_out, trials=1000)
     claim = dp.Budget(epsilon=epsilon, delta=1e-5)
-    assert gap("x", *rates, claim=claim, hard=True).violated is violated
+    rule = gap("x", *rates, claim=claim, hard=True)
+    assert (rule.certain, rule.violated) == (certain, violated)
+    assert gap("x", *rates, claim=None, hard=True).violated is certain
     assert not gap("x", *rates, claim=claim).violated
 
 
