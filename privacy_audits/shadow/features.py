@@ -211,9 +211,7 @@ class SubsetCounts:
         for subset in subsets:
             subset[rng.permutation(width)[: rng.integers(1, width + 1)]] = 1.0
         out = np.zeros((len(targets), self.queries))
-        for number, (places, levels) in enumerate(
-            zip(targets.places, targets.levels, strict=True)
-        ):
+        for number, (places, levels) in enumerate(zip(targets.places, targets.levels, strict=True)):
             apart = np.abs(synthetic.places - places) > self.tolerance
             apart |= np.isnan(synthetic.places) != np.isnan(places)
             differs = np.concatenate([apart, synthetic.levels != levels], axis=1)

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Protocol
 
 import numpy as np
@@ -118,15 +119,24 @@ def run_shadows(
     stand_ins = len(cast.targets) if design.absent == "replaced" else 0
     if design.base_rows + stand_ins > len(cast.population):
         raise UsageError(
-            "the table has too few rows for the design.", fix="lower base_rows, or take less targets."
+            "the table has too few rows for the design.",
+            fix="lower base_rows, or take fewer targets.",
         )
     kept = KeptShadows(Path(folder), design, design.digest(cast, features))
     members = design.members(len(cast.targets))
     found = {number: kept.read(number) for number in range(design.shadows)}
     done = {number: shadow for number, shadow in found.items() if shadow is not None}
-    task = _Task(fit=fit, cast=cast, design=design, features=tuple(features))
-    waiting = [joblib.delayed(task)(n) for n in range(design.shadows) if n not in done]
-    for shadow in _results(joblib, waiting, n_jobs):
+    space = TypedSpace.of(cast.schema, cast.population, cast.targets, keep_outside=True)
+    attacker = _Attacker(
+        design=design, targets=space.rows(cast.targets), space=space, features=tuple(features)
+    )
+    # Tables are made one by one, here: a worker receives the rows of its own shadow and no others.
+    tasks = (
+        joblib.delayed(attacker.look)(fit, design.table(cast, shadow=n), members[n], number=n)
+        for n in range(design.shadows)
+        if n not in done
+    )
+    for shadow in _results(joblib, tasks, n_jobs):
         kept.add(shadow)
         done[shadow.number] = shadow
         if progress is not None:
@@ -140,3 +150,48 @@ def run_shadows(
             for place, name in enumerate(names)
         },
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class _Attacker:
+    """Fits one shadow and looks at its table; what it holds is the same for all shadows."""
+
+    design: ShadowDesign
+    targets: TypedRows
+    space: TypedSpace
+    features: tuple[FeatureMap, ...]
+
+    def look(self, fit: Fit, table: pd.DataFrame, present: BoolArray, *, number: int) -> Shadow:
+        asked = self.design.synthetic_rows
+        synthetic = fit(table, rows=asked, rng=self.design.generator_of("fit", number))
+        if asked is not None and len(synthetic) != asked:
+            raise DataError(
+                "the generator gave another number of rows than it was asked for.",
+                fix="leave synthetic_rows out, or mend the generator.",
+            )
+        rows = self.space.rows(synthetic)
+        return Shadow(
+            number=number,
+            present=present,
+            features=tuple(
+                feature(
+                    rows,
+                    self.targets,
+                    space=self.space,
+                    rng=self.design.generator_of(f"features: {feature.name}"),
+                )
+                for feature in self.features
+            ),
+        )
+
+
+def _results(joblib: ModuleType, tasks: Iterator[object], n_jobs: int | None) -> Iterator[Shadow]:
+    """Yield shadows as they are finished; in rounds where the backend cannot do that."""
+    try:
+        parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered")
+    except ValueError:  # a backend without generators, such as Ray's
+        parallel = joblib.Parallel(n_jobs=n_jobs)
+        while waiting := list(itertools.islice(tasks, joblib.effective_n_jobs(n_jobs))):
+            yield from parallel(waiting)
+        return
+    yield from parallel(tasks)
