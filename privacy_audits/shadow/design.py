@@ -18,7 +18,7 @@ from dpsynth.schema import Schema
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
 
-FEWEST_SHADOWS = 8
+FEWEST_SHADOWS = 10
 
 _WORDS = {
     "base": ("fixed", "drawn"),
