@@ -96,9 +96,18 @@ class ShadowDesign:
         tosses = [self.generator_of("coins", number).random(targets) for number in range(rounds)]
         return np.array(tosses).reshape(rounds, targets) < 0.5
 
-    def table(self, cast: Cast, *, shadow: int) -> pd.DataFrame:
-        """Return the rows that one shadow is fitted to, in random order."""
-        present = self.members(len(cast.targets))[shadow]
+    def table(self, cast: Cast, present: BoolArray, *, shadow: int) -> pd.DataFrame:
+        """Return the rows that one shadow is fitted to, in random order.
+
+        Parameters
+        ----------
+        cast : Cast
+            Population and targets.
+        present : ndarray of bool, shape (n_targets,)
+            The shadow's row of :meth:`members`.
+        shadow : int
+            Its number.
+        """
         rng = self.generator_of("rows", shadow)
         order = self.generator_of("base", 0 if self.base == "fixed" else shadow + 1).permutation(
             len(cast.population)

@@ -145,6 +145,10 @@ class Correlations:
     name: str = "correlations"
     most: int = 128
 
+    def __post_init__(self) -> None:
+        if self.most < 2:
+            raise UsageError(f"most must be at least 2, got {self.most}.")
+
     def __call__(
         self,
         synthetic: TypedRows,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,6 +16,8 @@ from dpsynth.files import write_bytes
 from privacy_audits.shadow.design import ShadowDesign
 
 FORMAT = "privacy_audits.shadows/1"
+
+_SEAL_BYTES = hashlib.sha256().digest_size
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -46,6 +47,8 @@ class Shadow:
 
 class KeptShadows:
     """A folder that is bound to one design.
+
+    A file is a SHA-256 of design, number and content, followed by the content: a NumPy archive.
 
     Parameters
     ----------
@@ -80,7 +83,7 @@ class KeptShadows:
             bound = json.loads(path.read_text("utf-8"))
             found = bound["format"], bound["digest"]
         except (ValueError, KeyError, TypeError):
-            raise _damaged(path) from None
+            raise _damaged(path, fix="name another folder.") from None
         if found != (FORMAT, digest):
             raise IntegrityError(
                 "the folder keeps shadows of another design, other rows or other features.",
@@ -92,14 +95,10 @@ class KeptShadows:
         """Keep a shadow, whole or not at all; one that is kept is not replaced."""
         arrays = {f"features_{n}": values for n, values in enumerate(shadow.features)}
         buffer = io.BytesIO()
-        np.savez(
-            buffer,
-            allow_pickle=False,
-            seal=np.array(self._seal(shadow)),
-            present=shadow.present,
-            **arrays,
-        )
-        write_bytes(self._path(shadow.number), buffer.getvalue(), mode=0o600)
+        np.savez(buffer, allow_pickle=False, present=shadow.present, **arrays)
+        payload = buffer.getvalue()
+        content = self._seal(shadow.number, payload) + payload
+        write_bytes(self._path(shadow.number), content, mode=0o600)
 
     def read(self, number: int) -> Shadow | None:
         """Return a shadow, ``None`` where it is not kept yet.
@@ -112,38 +111,27 @@ class KeptShadows:
         path = self._path(number)
         if not path.exists():
             return None
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                maps = sum(name.startswith("features_") for name in arrays.files)
-                shadow = Shadow(
-                    number=number,
-                    present=arrays["present"],
-                    features=tuple(arrays[f"features_{n}"] for n in range(maps)),
-                )
-                seal = str(arrays["seal"])
-        except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
-            raise _damaged(path) from None
-        if seal != self._seal(shadow):
-            raise _damaged(path)
-        return shadow
+        content = path.read_bytes()
+        seal, payload = content[:_SEAL_BYTES], content[_SEAL_BYTES:]
+        # Checked before it is parsed: a parser of damaged archives fails in ways of its own.
+        if seal != self._seal(number, payload):
+            raise _damaged(path, fix="remove it: the run makes that shadow anew.")
+        with np.load(io.BytesIO(payload), allow_pickle=False) as arrays:
+            return Shadow(
+                number=number,
+                present=arrays["present"],
+                features=tuple(arrays[f"features_{n}"] for n in range(len(arrays.files) - 1)),
+            )
 
     def _path(self, number: int) -> Path:
-        return self._folder / f"shadow-{number:06d}.npz"
+        return self._folder / f"{number:06d}.shadow"
 
-    def _seal(self, shadow: Shadow) -> str:
-        content = hashlib.sha256(f"{self._digest} {shadow.number}".encode())
-        for array in (shadow.present, *shadow.features):
-            content.update(f"{array.dtype.str} {array.shape}".encode())
-            content.update(np.ascontiguousarray(array).tobytes())
-        return content.hexdigest()
+    def _seal(self, number: int, payload: bytes) -> bytes:
+        return hashlib.sha256(f"{self._digest} {number} ".encode() + payload).digest()
 
     def __repr__(self) -> str:
         return "KeptShadows(...)"
 
 
-def _damaged(path: Path) -> IntegrityError:
-    return IntegrityError(
-        f"{path.name!r} was changed or is damaged.",
-        code="DPS631",
-        fix="remove it: the run makes that shadow anew.",
-    )
+def _damaged(path: Path, *, fix: str) -> IntegrityError:
+    return IntegrityError(f"{path.name!r} was changed or is damaged.", code="DPS631", fix=fix)

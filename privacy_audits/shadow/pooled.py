@@ -25,7 +25,7 @@ _CHUNK = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rate:
+class Interval:
     """An estimate with its interval.
 
     Parameters
@@ -67,14 +67,14 @@ class PooledRoc:
                 fix="run more shadows, or attack more targets.",
             )
 
-    def auc(self, *, level: float, rng: np.random.Generator) -> Rate:
+    def auc(self, *, level: float, rng: np.random.Generator) -> Interval:
         """Return the area under the curve, pairs inside folds only."""
         wins, pairs = self._pairs()
         weights = self._weights(rng)
         won = np.einsum("di,ij,dj->d", weights, wins, weights)
         made = np.einsum("di,ij,dj->d", weights, pairs, weights)
         drawn = won[made > 0] / made[made > 0]
-        return _rate(float(wins.sum() / pairs.sum()), drawn, level)
+        return _interval(float(wins.sum() / pairs.sum()), drawn, level)
 
     def target_aucs(self) -> FloatArray:
         """Return the area of every target, shape (n_targets,); NaN where a side is missing."""
@@ -86,7 +86,7 @@ class PooledRoc:
                 out[target] = wins.sum() / pairs.sum()
         return out
 
-    def tpr_at(self, fpr: float, *, level: float, rng: np.random.Generator) -> Rate | None:
+    def tpr_at(self, fpr: float, *, level: float, rng: np.random.Generator) -> Interval | None:
         """Return the true positive rate at a false positive rate.
 
         ``None`` where so small a rate is not to be measured: with fewer than 100 / ``fpr`` pairs of
@@ -97,7 +97,7 @@ class PooledRoc:
             return None
         weights = np.concatenate([np.ones((1, len(self.scores))), self._weights(rng)])
         found = np.array([self._tpr(fpr, row) for row in weights])
-        return _rate(float(found[0]), found[1:], level)
+        return _interval(float(found[0]), found[1:], level)
 
     def curve(self) -> tuple[FloatArray, FloatArray]:
         """Return false and true positive rates at every threshold, from (0, 0) to (1, 1)."""
@@ -241,6 +241,6 @@ def _compare(
     return wins, pairs
 
 
-def _rate(value: float, drawn: FloatArray, level: float) -> Rate:
+def _interval(value: float, drawn: FloatArray, level: float) -> Interval:
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-    return Rate(value=value, low=float(low), high=float(high))
+    return Interval(value=value, low=float(low), high=float(high))

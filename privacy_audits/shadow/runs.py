@@ -132,7 +132,9 @@ def run_shadows(
     )
     # Tables are made one by one, here: a worker receives the rows of its own shadow and no others.
     tasks = (
-        joblib.delayed(attacker.look)(fit, design.table(cast, shadow=n), members[n], number=n)
+        joblib.delayed(attacker.look)(
+            fit, design.table(cast, members[n], shadow=n), members[n], number=n
+        )
         for n in range(design.shadows)
         if n not in done
     )

@@ -102,8 +102,8 @@ class GaussianRatio:
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return ratios of the learning and of the unseen shadows, and how well they separate.
 
-        The separation of a target is known to about ±3/√n (simulated, quarters left out), the mean
-        of many targets much better: it is drawn towards their mean as far as their differences can be chance.
+        With quarters left out, the separation of one target is off by about 3/√n (simulated), the
+        mean over targets by less: differences that can be chance are drawn towards it.
         """
         inside, outside = _law(left_out, members), _law(left_out, ~members)
         spread = (inside.count * inside.variance + outside.count * outside.variance) / (
@@ -117,6 +117,7 @@ class GaussianRatio:
         real = max(0.0, float(separation.var()) - chance)
         mean = separation.mean()
         separation = mean + real / (real + chance) * (separation - mean)
+        separation = np.where(knows, separation, 0.0)
 
         def ratio(values: FloatArray) -> FloatArray:
             return np.where(knows, inside.log_density(values) - outside.log_density(values), 0.0)
