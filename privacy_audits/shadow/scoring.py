@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import rankdata
 
 from dpsynth.errors import UsageError
 from privacy_audits.shadow.runs import ShadowRuns
@@ -20,8 +21,6 @@ PENALTIES = (0.1, 1.0, 10.0)
 INNER_FOLDS = 4
 _LEAST_SPREAD = 1e-9
 _LEAST_VARIANCE = 1e-8
-_REACH = 10.0
-"""Standard deviations at which an unseen feature is cut off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,10 +197,7 @@ def _projections(learning: FloatArray, unseen: FloatArray, members: BoolArray) -
     list of ndarray, shape (n_unseen, n_targets)
     """
     response = np.where(members, 0.5, -0.5)  # the coin is known to be fair: no intercept
-    centre, spread = learning.mean(axis=0), learning.std(axis=0)
-    scale = np.where(spread > _LEAST_SPREAD, spread, np.inf)  # what never varies becomes 0
-    scaled = (learning - centre) / scale
-    other = np.clip((unseen - centre) / scale, -_REACH, _REACH)
+    scaled, other = _placed(learning, unseen)
     rows, targets = learning.shape[1], response.shape[1]
     if rows == 1:
         parts = [_of_target(scaled[:, 0], other[:, 0], response)]
@@ -212,6 +208,23 @@ def _projections(learning: FloatArray, unseen: FloatArray, members: BoolArray) -
         ]
     ways = [np.concatenate(way, axis=1) for way in zip(*parts, strict=True)]
     return ways if rows == 1 else [*ways, _of_all(scaled, other, response)]
+
+
+def _placed(learning: FloatArray, unseen: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the places of features among those of the learning shadows, mean 0 and variance 1.
+
+    Places, since the strongest traces are the wildest: the largest value of a column, for example,
+    is sometimes far out and sometimes very far out, which spoils means and variances.
+    """
+    count = len(learning)
+    places = rankdata(learning, axis=0) / count
+    other = np.empty(unseen.shape)
+    for row, values in enumerate(unseen):
+        below, equal = (learning < values).sum(axis=0), (learning == values).sum(axis=0)
+        other[row] = (below + equal / 2 + 0.5) / count
+    centre, spread = places.mean(axis=0), places.std(axis=0)
+    scale = np.where(spread > _LEAST_SPREAD, spread, np.inf)  # what never varies becomes 0
+    return (places - centre) / scale, (other - centre) / scale
 
 
 def _of_target(scaled: FloatArray, other: FloatArray, response: FloatArray) -> list[FloatArray]:

@@ -46,6 +46,14 @@ def test_scores_come_close_to_the_best_possible_ones(variance):
     assert learned.scored[~members].mean() == pytest.approx(-2.0, abs=0.5)
 
 
+def test_traces_may_be_wild():
+    runs = runs_of(60, 1, seed=1)
+    rng = np.random.default_rng(1)
+    runs.features["shared"][:, 0, 7] = 100.0 ** (rng.random(60) * 4 * runs.members[:, 0])
+    learned = GaussianRatio().learn(runs, np.arange(16), np.arange(16, 60))
+    assert area(learned.scored[:, 0], runs.members[16:, 0]) > 0.95
+
+
 def test_a_single_feature_among_many_is_found():
     runs = runs_of(60, 3, seed=1, shared=8.0)
     learned = GaussianRatio().learn(runs, np.arange(30), np.arange(30, 60))
@@ -160,8 +168,10 @@ def test_equal_scores_are_half_an_area_and_no_rate():
 
 
 def test_bounds_of_a_perfect_attack_reach_their_ceilings():
+    runs = runs_of(100, 3, seed=9)
+    told: Features = {"answers": runs.members[:, :, None].astype(float)}
     result = attack(
-        runs_of(100, 3, seed=9, own=60.0),
+        ShadowRuns(design=runs.design, members=runs.members, features=told),
         claim=Claim(epsilon=1.0, delta=1e-5),
         rng=np.random.default_rng(0),
     )
