@@ -103,7 +103,7 @@ class TypedSpace:
 
     def rows(self, table: Source) -> TypedRows:
         """Return the coordinates of a table's rows, in the order in which they stand."""
-        schema = _without_bounds(self.schema) if self.keep_outside else self.schema
+        schema = without_bounds(self.schema) if self.keep_outside else self.schema
         values = conform(table, schema)
         places = [
             (self._numbers(name, values[name]) - low) / width
@@ -156,7 +156,8 @@ def _declared(column: Column) -> tuple[str, ...]:
     return column.levels if column.other is not None else column.levels[:-1]
 
 
-def _without_bounds(schema: Schema) -> Schema:
+def without_bounds(schema: Schema) -> Schema:
+    """Return a schema under which numbers are read as they are: nothing is clipped."""
     columns = [
         replace(column, bounds=None) if column.is_numeric else column for column in schema.columns
     ]

@@ -19,6 +19,7 @@ from dpsynth.noise import NoiseSource
 from dpsynth.privacy import Budget
 from dpsynth.schema import SECONDS, Column, Kind, Schema
 from dpsynth.table import conform
+from privacy_audits.typed import without_bounds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,11 +90,7 @@ class DataDomain:
         self, table: pd.DataFrame, *, rows: int | None, rng: np.random.Generator
     ) -> pd.DataFrame:
         """Return a synthetic table."""
-        unbounded = [
-            replace(column, bounds=None) if column.is_numeric else column
-            for column in self.schema.columns
-        ]
-        values = conform(table, replace(self.schema, columns=tuple(unbounded)))
+        values = conform(table, without_bounds(self.schema))
         columns = [
             replace(column, bounds=_extremes(values[column.name], column), source="data")
             if column.is_numeric
@@ -123,11 +120,11 @@ class ExactMarginals:
         self, table: pd.DataFrame, *, rows: int | None, rng: np.random.Generator
     ) -> pd.DataFrame:
         """Return a synthetic table."""
+        values = conform(table, self.schema)
         count = len(table) if rows is None else rows
         out = {}
         for column in self.schema.modelled:
-            values = conform(table, self.schema)[column.name]
-            drawn = values[rng.integers(len(values), size=count)]
+            drawn = values[column.name][rng.integers(len(table), size=count)]
             if column.is_numeric:
                 drawn = self._inside_bin(drawn.astype(np.float64), column, rng)
             out[column.name] = _cells(drawn, column)
@@ -195,6 +192,8 @@ def _cells(values: npt.NDArray, column: Column) -> object:
         return pd.to_datetime(np.rint(values) * SECONDS[column.unit or "day"], unit="s")
     if column.kind == Kind.INTEGER:
         return pd.array(np.rint(values), dtype="Float64").astype("Int64")
+    if column.kind == Kind.REAL and column.decimals is not None:
+        return np.round(values, column.decimals)
     return values
 
 

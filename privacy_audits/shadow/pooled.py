@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import rankdata
 
 from dpsynth.errors import UsageError
 from privacy_audits.shadow.design import ShadowDesign
@@ -78,13 +79,16 @@ class PooledRoc:
 
     def target_aucs(self) -> FloatArray:
         """Return the area of every target, shape (n_targets,); NaN where a side is missing."""
-        out = np.full(self.scores.shape[1], np.nan)
-        for target in range(len(out)):
-            one = slice(target, target + 1)
-            wins, pairs = _compare(self.scores[:, one], self.members[:, one], self.folds)
-            if pairs.any():
-                out[target] = wins.sum() / pairs.sum()
-        return out
+        wins = np.zeros(self.scores.shape[1])
+        pairs = np.zeros(self.scores.shape[1])
+        for fold in np.unique(self.folds):
+            mine = self.folds == fold
+            inside = self.members[mine]
+            most = inside.sum(axis=0)
+            ranks = rankdata(self.scores[mine], axis=0)
+            wins += (ranks * inside).sum(axis=0) - most * (most + 1) / 2
+            pairs += most * (len(inside) - most)
+        return np.divide(wins, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
 
     def tpr_at(self, fpr: float, *, level: float, rng: np.random.Generator) -> Interval | None:
         """Return the true positive rate at a false positive rate.
@@ -183,7 +187,7 @@ def guessing(
     each other: the law of the area given the scores follows from the coins alone. The test is
     exact, up to the number of tosses, which bounds the p-value from below.
     """
-    ranks = _mid_ranks(scores.ravel())
+    ranks = rankdata(scores.ravel())
     observed = _areas(ranks, members.reshape(1, -1))[0]
     drawn = []
     for start in range(0, TOSSES, _CHUNK):
@@ -217,11 +221,6 @@ def _areas(ranks: FloatArray, inside: BoolArray) -> FloatArray:
     pairs = most * (len(ranks) - most)
     wins = inside.astype(float) @ ranks - most * (most + 1) / 2
     return np.divide(wins, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
-
-
-def _mid_ranks(values: FloatArray) -> FloatArray:
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[place.reshape(-1)]
 
 
 def _compare(
