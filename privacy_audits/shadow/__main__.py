@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -121,7 +120,7 @@ def _plan(schema: Schema, chosen: argparse.Namespace) -> tuple[Fit, ShadowDesign
 
 
 def _tell(done: int, of: int) -> None:
-    print(f"\r{done}/{of} shadows", end=os.linesep if done == of else "", file=sys.stderr)
+    print(f"\r{done}/{of} shadows", end="\n" if done == of else "", file=sys.stderr)
 
 
 if __name__ == "__main__":

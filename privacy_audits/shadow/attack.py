@@ -130,13 +130,11 @@ class ShadowAttack:
                 f"ε ≥ {bound.lower:.2f} at δ = {bound.delta:g} ({100 * bound.confidence:g}%, "
                 f"{bound.method}; at most {bound.ceiling:.2f} can be shown)"
             )
-        claim = (
-            "no ε is claimed"
-            if math.isinf(self.claim.epsilon)
-            else (f"claimed: ε = {self.claim.epsilon:g}")
-        )
-        verdict = "a bound EXCEEDS it" if self.exceeds_claim else "no bound exceeds it"
-        lines.append(claim if math.isinf(self.claim.epsilon) else f"{claim}; {verdict}")
+        if math.isinf(self.claim.epsilon):
+            lines.append("no ε is claimed")
+        else:
+            verdict = "a bound EXCEEDS it" if self.exceeds_claim else "no bound exceeds it"
+            lines.append(f"claimed: ε = {self.claim.epsilon:g}; {verdict}")
         return "\n".join(lines)
 
     def to_json(self) -> str:
@@ -195,6 +193,7 @@ def attack(
     Notes
     -----
     Areas and rates are cross-fitted: every shadow is scored by a model learned on the other folds.
+    Rates put all targets on one scale, across folds: they describe the attack, they bound nothing.
 
     Bounds come from one split: scores, the target and its threshold are chosen on the first half of
     the shadows, errors are counted on the second. Clopper–Pearson and the Gaussian bound concern

@@ -201,7 +201,7 @@ def guessing(
         auc=float(observed),
         low=float(low),
         high=float(high),
-        p_value=(1 + reached) / (1 + len(areas)),
+        p_value=float((1 + reached) / (1 + len(areas))),
     )
 
 
