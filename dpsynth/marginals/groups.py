@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dpsynth.codec import Codec
-from dpsynth.schema import Column, Kind
+from dpsynth.schema import Kind
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -53,15 +53,15 @@ class Groups:
         return np.bincount(self.of_code, minlength=self.size)
 
 
-def group_codes(codec: Codec, *, least: float) -> tuple[Groups, ...]:
+def group_codes(codec: Codec, *, least_ordered: float, least_level: float) -> tuple[Groups, ...]:
     """Return the groups of every column.
 
     Parameters
     ----------
     codec : Codec
         Fitted.
-    least : float
-        Rows below which a group is merged with another.
+    least_ordered, least_level : float
+        Rows below which a group is merged: of a column with an order, and of one without.
 
     Notes
     -----
@@ -69,16 +69,30 @@ def group_codes(codec: Codec, *, least: float) -> tuple[Groups, ...]:
     lighter of the two, so that a heavy value stays alone. Levels without an order that are rare
     become one group.
     """
-    return tuple(_grouped(column, codec, least=least) for column in codec.schema.modelled)
+    return tuple(
+        _ordered(codec, column.name, least_ordered)
+        if column.is_numeric or column.kind == Kind.ORDINAL
+        else _unordered(codec, column.name, least_level)
+        for column in codec.schema.modelled
+    )
 
 
-def _grouped(column: Column, codec: Codec, *, least: float) -> Groups:
-    shares = code_shares(codec, column.name)
-    merge = _neighbours if column.is_numeric or column.kind == Kind.ORDINAL else _rare
-    values = merge(shares[:-1], least, MOST_GROUPS - 1)
-    # Null is a group of its own where it is not rare.
-    null = values.max() + 1 if shares[-1] >= least else np.argmin(np.bincount(values, shares[:-1]))
+def _ordered(codec: Codec, name: str, least: float) -> Groups:
+    shares = code_shares(codec, name)
+    values = _neighbours(shares[:-1], least, MOST_GROUPS - 1)
+    # Null has no neighbour: alone, or with the lightest group.
+    lightest = int(np.argmin(np.bincount(values, shares[:-1])))
+    null = values.max() + 1 if shares[-1] >= least else lightest
     return Groups(of_code=np.append(values, null), shares=shares)
+
+
+def _unordered(codec: Codec, name: str, least: float) -> Groups:
+    shares = code_shares(codec, name)
+    by_mass = np.argsort(-shares, kind="stable")[: MOST_GROUPS - 1]
+    kept = np.sort(by_mass[shares[by_mass] >= least])
+    of_code = np.full(shares.size, kept.size, dtype=np.int64)
+    of_code[kept] = np.arange(kept.size)
+    return Groups(of_code=of_code, shares=shares)
 
 
 def code_shares(codec: Codec, name: str) -> FloatArray:
@@ -101,11 +115,3 @@ def _neighbours(shares: FloatArray, least: float, most: int) -> IntArray:
         masses[first : first + 2] = [masses[first] + masses[first + 1]]
         del ends[first]
     return np.searchsorted(ends, np.arange(shares.size), side="right").astype(np.int64)
-
-
-def _rare(shares: FloatArray, least: float, most: int) -> IntArray:
-    by_mass = np.argsort(-shares, kind="stable")
-    kept = by_mass[: most - 1][shares[by_mass[: most - 1]] >= least]
-    of_code = np.full(shares.size, kept.size, dtype=np.int64)
-    of_code[np.sort(kept)] = np.arange(kept.size)
-    return of_code

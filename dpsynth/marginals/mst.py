@@ -52,24 +52,26 @@ class MSTSettings:
         Share of the budget, in units of μ², for one-way counts.
     choice_share : float
         Share for choosing the tree; what is left buys the tables.
-    least_mass : float
-        Groups of codes hold at least this many noise deviations of a table's cell, times the root
-        of the number of rows over that deviation.
+    least_ordered, least_level : float
+        Codes of a column with an order, and levels without one, are merged until each group holds
+        this many times √(rows · noise of a table's cell): then a table of as many groups as rows
+        allow has that noise on that many rows, times the square.
     penalty : float
         Part of a table's expected error that is taken off its score.
     """
 
     codec_share: float = 0.2
     choice_share: float = 0.1
-    least_mass: float = 1.0
-    penalty: float = 0.0
+    least_ordered: float = 1.0
+    least_level: float = 0.2
+    penalty: float = 0.3
 
     def __post_init__(self) -> None:
         shares = self.codec_share, self.choice_share
         if min(shares) <= 0 or sum(shares) >= 1:
             raise UsageError("both shares must be positive and leave something for the tables.")
-        if not (self.least_mass > 0 and self.penalty >= 0):
-            raise UsageError("least_mass must be positive, and penalty at least 0.")
+        if min(self.least_ordered, self.least_level, self.penalty) < 0:
+            raise UsageError("least_ordered, least_level and penalty must be at least 0.")
 
 
 class MST(Synthesizer):
@@ -250,8 +252,12 @@ class _Fit:
         self._settings, self._target, self._nodes = model.settings, model._target, model._nodes
         self._rows = model._codec.rows
         self.ran: list[PlannedCharge] = []
-        least = self._settings.least_mass * math.sqrt(self._rows * self._sigma)
-        self.groups = group_codes(model._codec, least=least)
+        clear = math.sqrt(self._rows * self._sigma)
+        self.groups = group_codes(
+            model._codec,
+            least_ordered=self._settings.least_ordered * clear,
+            least_level=self._settings.least_level * clear,
+        )
         self._sizes = [part.size for part in self.groups]
         self._grouped = np.stack(
             [part.of_code[codes[:, column]] for column, part in enumerate(self.groups)], axis=1
