@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -223,7 +223,19 @@ def noisy_sum(
         draws *= sigma / GRID
         grid_noise = torch.from_numpy(np.rint(draws, out=draws)).view_as(part).to(part.device)
         noised.append(torch.round(part / step).add_(grid_noise).mul_(step))
+    if noise.transcript is not None:
+        noise.transcript.write(
+            "noisy_sum",
+            query=_flat(sums),
+            released=_flat(noised),
+            sigma=sigma * clip_norm,
+            sensitivity=clip_norm,
+        )
     return noised
+
+
+def _flat(parts: list[Tensor]) -> npt.NDArray[np.float64]:
+    return torch.cat([part.flatten() for part in parts]).cpu().numpy()
 
 
 def train(
@@ -286,6 +298,7 @@ def train(
     probability, sigma = mechanism.sampling_probability, mechanism.noise_multiplier
     clip_norm = settings.clip_norm
     divisor = probability * settings.expected_units
+    one_step = replace(mechanism, steps=1)
     taken = first = 0 if resumption is None else resumption.step
     with (
         few_threads(module),
@@ -309,7 +322,8 @@ def train(
             chosen = poisson_sample(len(data.rows), probability, noise.generator)
             ahead.begin()
             sums = _clipped_sum(clipper, row_loss, data, chosen, clip_norm)
-            noised = noisy_sum(sums, sigma=sigma, clip_norm=clip_norm, noise=ahead)
+            with noise.declaring(one_step, units=chosen):
+                noised = noisy_sum(sums, sigma=sigma, clip_norm=clip_norm, noise=ahead)
             taken += 1
             optimizer.step([total / divisor for total in noised], step)
             if companion is not None:
