@@ -276,7 +276,9 @@ class _Fit:
     def _measure(self, step: str, edges: Sequence[Edge]) -> None:
         event = self._event(step)
         assert isinstance(event, DiscreteGaussian)
-        noisy = measure_pairs(self._grouped, edges, self._sizes, event=event, noise=self._noise)
+        noisy = measure_pairs(
+            self._grouped, edges, self._sizes, event=event, unit=self._unit, noise=self._noise
+        )
         stated = histogram_event(sigma=event.sigma, histograms=len(noisy), unit=self._unit)
         self.ran.append(PlannedCharge(step=step, mechanism=stated))
         self._noisy |= noisy
