@@ -47,25 +47,26 @@ Score = Callable[[Table, tuple[int, int], Array], float]
 
 SIZES = (3, 4, 2, 5)
 EDGES = tuple(combinations(range(len(SIZES)), 2))
+OTHERS = np.stack([np.random.default_rng(1).integers(0, k, 30) for k in SIZES], axis=1)
+"""Rows of everybody else."""
 
 
 def unit_of(rows: int, relation: str = "add_remove") -> PrivacyUnit:
     return PrivacyUnit(column="patient", max_rows=rows, relation=NeighbouringRelation(relation))
 
 
-def neighbours(unit: PrivacyUnit, rng: np.random.Generator) -> Iterator[tuple[Table, Table]]:
+def neighbours(unit: PrivacyUnit) -> Iterator[tuple[Table, Table]]:
     """Tables that differ by a unit with all its rows in one cell, each way.
 
     Under ``replace_one`` that unit leaves cells that are under-estimated for over-estimated ones.
     """
     low, high = np.zeros(len(SIZES), np.int64), np.array(SIZES) - 1
-    others = np.stack([rng.integers(0, size, 30) for size in SIZES], axis=1)
     ones = [np.repeat([row], unit.max_rows, axis=0) for row in (low, high)]
-    with_low, with_high = (np.concatenate([others, one]) for one in ones)
+    with_low, with_high = (np.concatenate([OTHERS, one]) for one in ones)
     if unit.relation == NeighbouringRelation.REPLACE_ONE:
         pairs = [(with_low, with_high)]
     else:
-        pairs = [(with_low, others), (with_high, others)]
+        pairs = [(with_low, OTHERS), (with_high, OTHERS)]
     for a, b in pairs:
         yield a, b
         yield b, a
@@ -91,9 +92,8 @@ def real_score(table: Table, edge: tuple[int, int], estimate: Array) -> float:
 
 
 def scores_of(unit: PrivacyUnit, score: Score = real_score) -> Callable[[Table], Array]:
-    """Scores of all pairs, level with each other on a table without the unit."""
-    base = np.zeros((30, len(SIZES)), np.int64) + 1
-    level = [score(base, edge, e) for edge, e in zip(EDGES, estimates(unit), strict=True)]
+    """Scores of all pairs, level with each other on the table without the unit."""
+    level = [score(OTHERS, edge, e) for edge, e in zip(EDGES, estimates(unit), strict=True)]
 
     def scores(table: Table) -> Array:
         found = [score(table, edge, e) for edge, e in zip(EDGES, estimates(unit), strict=True)]
