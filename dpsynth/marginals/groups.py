@@ -21,6 +21,8 @@ IntArray = npt.NDArray[np.int64]
 MOST_GROUPS = 32
 """Most groups of a column."""
 
+_MEAN_STEP = 0.1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Groups:
@@ -53,28 +55,49 @@ class Groups:
         return np.bincount(self.of_code, minlength=self.size)
 
 
-def group_codes(codec: Codec, *, least_ordered: float, least_level: float) -> tuple[Groups, ...]:
+def group_codes(
+    codec: Codec, *, sigma: float, least_ordered: float, least_level: float
+) -> tuple[Groups, ...]:
     """Return the groups of every column.
 
     Parameters
     ----------
     codec : Codec
         Fitted.
+    sigma : float
+        Noise of a table's cell.
     least_ordered, least_level : float
-        Rows below which a group is merged: of a column with an order, and of one without.
+        Rows below which a group is merged, in a column with an order and in one without, in units
+        of ``sigma`` times the mean number of groups of a column.
 
     Notes
     -----
+    A group has a cell for every group of the other column, so that the error that a table is rid
+    of by one group less is ``sigma`` times the number of those; this is what the threshold follows.
+    More groups raise the threshold, and a higher threshold leaves fewer groups: the two meet in one
+    number, which is searched for.
+
     Codes that have an order are merged with a neighbour: always the lightest group with the
     lighter of the two, so that a heavy value stays alone. Levels without an order that are rare
     become one group.
     """
-    return tuple(
-        _ordered(codec, column.name, least_ordered)
-        if column.is_numeric or column.kind == Kind.ORDINAL
-        else _unordered(codec, column.name, least_level)
-        for column in codec.schema.modelled
-    )
+
+    def grouped(mean: float) -> tuple[Groups, ...]:
+        return tuple(
+            _ordered(codec, column.name, least_ordered * sigma * mean)
+            if column.is_numeric or column.kind == Kind.ORDINAL
+            else _unordered(codec, column.name, least_level * sigma * mean)
+            for column in codec.schema.modelled
+        )
+
+    few, many = 1.0, float(MOST_GROUPS)
+    while many - few > _MEAN_STEP:
+        middle = (few + many) / 2
+        if np.mean([part.size for part in grouped(middle)]) >= middle:
+            few = middle
+        else:
+            many = middle
+    return grouped(few)
 
 
 def _ordered(codec: Codec, name: str, least: float) -> Groups:

@@ -39,7 +39,11 @@ TARGET_PAIRS = "pairs with the target"
 CHOICE = "choice of the tree"
 TREE_PAIRS = "pairs of the tree"
 
+_NUMERIC_CODES = 64
+"""Twice as many as groups: one-way shares are kept finer than tables."""
+
 _ABSOLUTE_MEAN = math.sqrt(2 / math.pi)
+"""Mean of the absolute value of a standard normal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,17 +57,16 @@ class MSTSettings:
     choice_share : float
         Share for choosing the tree; what is left buys the tables.
     least_ordered, least_level : float
-        Codes of a column with an order, and levels without one, are merged until each group holds
-        this many times √(rows · noise of a table's cell): then a table of as many groups as rows
-        allow has that noise on that many rows, times the square.
+        Rows below which groups of codes are merged, in a column with an order and in one without
+        (:func:`dpsynth.marginals.groups.group_codes`).
     penalty : float
         Part of a table's expected error that is taken off its score.
     """
 
     codec_share: float = 0.2
     choice_share: float = 0.1
-    least_ordered: float = 1.0
-    least_level: float = 0.2
+    least_ordered: float = 1.7
+    least_level: float = 0.25
     penalty: float = 0.3
 
     def __post_init__(self) -> None:
@@ -118,6 +121,10 @@ class MST(Synthesizer):
         self._tree: Tree
 
     # -- the plan --------------------------------------------------------------------------------
+
+    def _default_codec(self, budget: Budget, units: int) -> CodecSettings:
+        del budget, units
+        return CodecSettings(numeric_codes=_NUMERIC_CODES)
 
     def _plan_charges(
         self, budget: Budget, units: int, codec: CodecSettings
@@ -252,11 +259,11 @@ class _Fit:
         self._settings, self._target, self._nodes = model.settings, model._target, model._nodes
         self._rows = model._codec.rows
         self.ran: list[PlannedCharge] = []
-        clear = math.sqrt(self._rows * self._sigma)
         self.groups = group_codes(
             model._codec,
-            least_ordered=self._settings.least_ordered * clear,
-            least_level=self._settings.least_level * clear,
+            sigma=self._sigma,
+            least_ordered=self._settings.least_ordered,
+            least_level=self._settings.least_level,
         )
         self._sizes = [part.size for part in self.groups]
         self._grouped = np.stack(

@@ -78,9 +78,11 @@ class GroupsByExactCounts(_Fit):
             name: np.bincount(codes[:, column], minlength=size).astype(float)
             for column, (name, size) in enumerate(zip(codec.codes, codec.sizes, strict=True))
         }
-        least = math.sqrt(self._rows * self._sigma) / 5
         self.groups = group_codes(
-            dataclasses.replace(codec, counts=exact), least_ordered=least, least_level=least
+            dataclasses.replace(codec, counts=exact),
+            sigma=self._sigma,
+            least_ordered=0.1,
+            least_level=0.1,
         )
         self._sizes = [part.size for part in self.groups]
         self._grouped = np.stack(
