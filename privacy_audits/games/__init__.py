@@ -28,7 +28,6 @@ from privacy_audits.games.counts import CountsGame, one_way_game
 from privacy_audits.games.game import (
     Game,
     GameResult,
-    declared_thresholds,
     leaks_as_booked,
     play,
     reference,
@@ -42,7 +41,6 @@ __all__ = [
     "Game",
     "GameResult",
     "VoteGame",
-    "declared_thresholds",
     "leaks_as_booked",
     "one_way_game",
     "play",

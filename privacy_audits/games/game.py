@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,17 +19,15 @@ from privacy_audits.conformance.result import ALPHA, Conformance
 from privacy_audits.estimate import (
     Bound,
     Confusion,
-    best_threshold,
     clopper_pearson,
     d_prime,
     gaussian,
+    threshold_on_half,
 )
 
 FloatArray = npt.NDArray[np.float64]
 Noise = Callable[[Transcript], NoiseSource]
 """Makes the noise of a run that is recorded in a transcript."""
-
-_LEVELS = 16
 
 
 class Game(Protocol):
@@ -90,24 +88,26 @@ class GameResult:
         """Bound μ by all scores; exact if they are normal, as without sampling."""
         return d_prime(self.inside, self.outside, alpha=alpha)
 
-    def gaussian(self, *, alpha: float) -> Bound:
-        """Bound μ by the errors of the likelihood-ratio test with threshold 0."""
-        return gaussian(self._errors(0.0), alpha=alpha)
+    def gaussian(self, *, alpha: float, rng: np.random.Generator) -> Bound:
+        """Bound μ by the errors of one threshold.
 
-    def clopper_pearson(
-        self, *, alpha: float, delta: float, thresholds: Sequence[float] = (0.0,)
-    ) -> Bound:
-        """Bound ε without an assumption about the scores, by the best of declared thresholds."""
-        return best_threshold(
-            lambda confusion, level: clopper_pearson(confusion, delta=delta, alpha=level),
-            thresholds,
-            inside=self.inside,
-            outside=self.outside,
-            alpha=alpha,
-        )
+        Parameters
+        ----------
+        alpha : float
+            One-sided level.
+        rng : numpy.random.Generator
+            Draws the half of the scores on which the threshold is chosen; the other half counts.
+            Scores of broken code may lie anywhere, so that none can be declared beforehand.
+        """
+        return self._best(lambda confusion: gaussian(confusion, alpha=alpha), rng)
 
-    def _errors(self, threshold: float) -> Confusion:
-        return Confusion.at(threshold, inside=self.inside, outside=self.outside)
+    def clopper_pearson(self, *, alpha: float, delta: float, rng: np.random.Generator) -> Bound:
+        """Bound ε at ``delta`` in the same way, without an assumption about the scores."""
+        return self._best(lambda c: clopper_pearson(c, delta=delta, alpha=alpha), rng)
+
+    def _best(self, estimate: Callable[[Confusion], Bound], rng: np.random.Generator) -> Bound:
+        counted = threshold_on_half(estimate, inside=self.inside, outside=self.outside, rng=rng)
+        return estimate(counted)
 
     def __repr__(self) -> str:
         return f"GameResult({self.name}: {self.inside.size} inside, {self.outside.size} outside)"
@@ -158,13 +158,6 @@ def seeded(seed: int) -> Noise:
     """Return a maker of noise whose runs are different and repeatable."""
     seeds = np.random.default_rng(seed)
     return lambda transcript: NoiseSource.audited(transcript, seed=int(seeds.integers(2**63)))
-
-
-def declared_thresholds(reference: GameResult, *, number: int = _LEVELS) -> tuple[float, ...]:
-    """Return thresholds for another result: quantiles of the scores of a reference."""
-    pooled = np.concatenate([reference.inside, reference.outside])
-    levels = np.arange(1, number + 1) / (number + 1)
-    return tuple(np.unique(np.quantile(pooled, levels)).tolist())
 
 
 def leaks_as_booked(
