@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from dpsynth.neural.base import TRAINING, DPSGDSynthesizer
 from dpsynth.neural.pategan import PATEGAN, VOTES
-from dpsynth.neural.voting import Teachers, sensitivity
+from dpsynth.neural.voting import Teachers
 from dpsynth.privacy import PATEVote, PlannedCharge, PoissonSampledGaussian
 from dpsynth.synthesizer import Synthesizer
 from privacy_audits.canaries.gradients import GradientCanaries
@@ -96,11 +96,7 @@ def voted(synthesizer: Synthesizer, canaries: int, rng: np.random.Generator) -> 
     plan = plan_of(synthesizer)
     mechanism = plan.mechanism(VOTES)
     assert isinstance(mechanism, PATEVote)
-    game = VoteGame(
-        bits=rng.random(canaries) < 0.5,
-        relation=mechanism.relation,
-        sigma=mechanism.noise_multiplier * sensitivity(mechanism.relation),
-    )
+    game = VoteGame(bits=rng.random(canaries) < 0.5, event=mechanism)
     model = rebuilt(synthesizer, _VoteCanaries, plan=plan)
     model.game, model.rng = game, rng
     return AuditedRun(

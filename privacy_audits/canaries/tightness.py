@@ -33,7 +33,14 @@ from dpsynth.calibration import calibrate
 from dpsynth.codec import COUNTS, Codec, CodecSettings, codec_charges
 from dpsynth.counts import histogram_event
 from dpsynth.neural.dpsgd import TrainingSettings
-from dpsynth.neural.voting import KEY_BYTES, Questions, release_margins, sensitivity, vote_event
+from dpsynth.neural.voting import (
+    KEY_BYTES,
+    Questions,
+    Teachers,
+    release_margins,
+    sensitivity,
+    vote_event,
+)
 from dpsynth.noise import NoiseSource
 from dpsynth.privacy import (
     Budget,
@@ -290,14 +297,12 @@ def _voted(rng: np.random.Generator, canaries: int) -> Simulated:
     return voted(rng, canaries=canaries, votes=_VOTES, sigma=sigma)
 
 
-def vote_once(seed: int, factor: float, canaries: int) -> CanaryAudit:
+def vote_once(
+    seed: int, factor: float, canaries: int, *, make: type[Teachers] = Teachers
+) -> CanaryAudit:
     """Audit deal, votes and noise of ``pate-gan``'s teachers."""
     event, rng = votes_event(), np.random.default_rng(seed)
-    game = VoteGame(
-        bits=rng.random(canaries) < 0.5,
-        relation=UNIT.relation,
-        sigma=event.noise_multiplier * sensitivity(UNIT.relation),
-    )
+    game = VoteGame(bits=rng.random(canaries) < 0.5, event=event)
     teachers = game.seat(
         rng.integers(0, _CODES, (_ROWS, _COLUMNS)).astype(np.int32),
         np.arange(_ROWS),
@@ -305,6 +310,7 @@ def vote_once(seed: int, factor: float, canaries: int) -> CanaryAudit:
         teachers=_TEACHERS,
         key=rng.bytes(KEY_BYTES),
         rng=rng,
+        make=make,
     )
     questions = _questions(rng)
     release_margins(
