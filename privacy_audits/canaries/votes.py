@@ -44,11 +44,11 @@ class VoteGame:
 
     bits: BoolArray
     event: PATEVote
-    _heard: list[tuple[Questions, IntArray]] = field(default_factory=list)
-    _worlds: list[Teachers] = field(default_factory=list)
-    _seats: list[IntArray] = field(default_factory=list)
-    _asked: Questions | None = None
-    _centred: tuple[FloatArray, FloatArray] | None = None
+    _heard: list[tuple[Questions, IntArray]] = field(init=False, default_factory=list)
+    _worlds: list[Teachers] = field(init=False, default_factory=list)
+    _seats: list[IntArray] = field(init=False, default_factory=list)
+    _asked: Questions | None = field(init=False, default=None)
+    _centred: tuple[FloatArray, FloatArray] | None = field(init=False, default=None)
 
     @property
     def _sigma(self) -> float:
