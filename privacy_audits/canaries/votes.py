@@ -40,6 +40,11 @@ class VoteGame:
         or another.
     event : PATEVote
         The event that was booked.
+
+    Privacy
+    -------
+    Scores compare noisy margins with the exact ones of the table: only a table that was released
+    may be played with.
     """
 
     bits: BoolArray

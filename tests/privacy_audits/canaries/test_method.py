@@ -75,6 +75,14 @@ def test_a_seed_fixes_the_audit_and_another_changes_it():
     assert first.p_value != other.p_value
 
 
+def test_a_loaded_model_is_audited_like_the_fitted_one(tmp_path):
+    model, released = fitted("independent")
+    model.save(tmp_path / "model")
+    loaded = dp.load(tmp_path / "model")
+    rng = np.random.default_rng(3)
+    assert audit_method(loaded, released, canaries=200, rng=rng, seed=3) == audit("independent")
+
+
 def test_the_model_is_not_touched():
     model, _ = fitted("dp-vae")
     before = {name: part.tobytes() for name, part in model._arrays().items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from functools import lru_cache
 
@@ -12,6 +13,7 @@ from scipy import stats
 from dpsynth.errors import UsageError
 from dpsynth.privacy import Gaussian
 from privacy_audits.canaries import CanaryAudit, assess, audit_twice, reference
+from privacy_audits.canaries.result import p_value_among
 
 EVENT = Gaussian(relation="add_remove", noise_multiplier=1.0)
 DELTA = 1e-5
@@ -55,8 +57,10 @@ def test_bounds_stand_beside_claim_and_ceiling():
 
 
 def test_sentences_name_bound_confidence_ceiling_and_claim():
-    first, *others = audit(0).sentences()
+    first, *others, test = audit(0).sentences()
     assert "no ceiling" in first
+    assert "p = " in test
+    assert "private" not in test
     for sentence in (first, *others):
         assert "ε ≥ " in sentence
         assert "95% confidence" in sentence
@@ -65,8 +69,23 @@ def test_sentences_name_bound_confidence_ceiling_and_claim():
     assert all("could certify at most" in sentence for sentence in others)
 
 
+def test_a_summary_is_json_and_says_the_same():
+    result = audit(0)
+    summary = json.loads(json.dumps(result.summary(), allow_nan=False))
+    assert summary["claim"] == result.claim
+    assert summary["conformance"]["ceiling"] is None
+    assert [part["lower"] for part in summary["bounds"]] == [b.lower for b in result.bounds]
+
+
 def test_p_values_of_right_code_are_uniform():
-    p = [audit(seed).p_value for seed in range(100)]
+    rng = np.random.default_rng(8)
+    p = [
+        p_value_among(
+            reference.separation(*scored(rng)),
+            reference.separations(lambda: scored(rng)),  # simulated anew for every audit
+        )
+        for _ in range(300)
+    ]
     assert stats.kstest(p, "uniform").pvalue > 1e-4
 
 
