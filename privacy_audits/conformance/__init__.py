@@ -16,6 +16,9 @@ selection_failure          partition selection without its threshold
 touched_teachers           a partition by position, overlapping teachers, one that is redrawn
 trial_numbers              a search whose number of trials is not the random one that was booked
 event_equality             a mechanism that runs and another one that was booked
+event_is_charge            the same for whole fits: wrong noise, rate, number of steps or queries
+cost_is_charge             noise that was not divided among the queries
+recorded_noise             any of the noise errors, in the noise of a whole fit
 noise_in_every_step        noise left out, for example where a batch is empty
 replay                     whatever reaches the output by another way than the releases
 transcript_sensitivity     a whole data path that moves by more than its events say
@@ -29,6 +32,7 @@ Canonne, Kamath, Steinke, arXiv 2004.00010 (discrete Gaussian).
 
 from __future__ import annotations
 
+from privacy_audits.conformance.charge import cost_is_charge, event_is_charge, recorded_noise
 from privacy_audits.conformance.event import event_equality, noise_in_every_step
 from privacy_audits.conformance.noise_scale import (
     noise_grid,
@@ -55,14 +59,17 @@ __all__ = [
     "CoupledNoise",
     "Tape",
     "cancelling_units",
+    "cost_is_charge",
     "difficult_units",
     "event_equality",
+    "event_is_charge",
     "noise_grid",
     "noise_in_every_step",
     "noise_independence",
     "noise_law",
     "noise_scale",
     "poisson_sampler",
+    "recorded_noise",
     "removals",
     "replay",
     "selection_failure",
