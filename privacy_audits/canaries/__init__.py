@@ -8,10 +8,10 @@ By default the other rows are a *released* table (``surrogate``): then everythin
 post-processing of the release, costs nothing and may be published. :func:`audit_method` is the way
 in; docs/audits-tightness.md holds what right and broken code show.
 
-What it cannot see: noise that is a tenth too small (too few canaries), shuffled or fixed batches
-instead of Poisson samples (in one step a canary looks the same), domains that were read off the
-real rows, and the accountant, from which the claim itself comes. :mod:`privacy_audits.conformance`
-sees the first three.
+What it cannot see: shuffled or fixed batches instead of Poisson samples (in one step a canary looks
+the same), domains that were read off the real rows, and the accountant, from which the claim itself
+comes. Noise that is a tenth too small is seen in one audit of four. For the first, the second and
+the last there is :mod:`privacy_audits.conformance`.
 
 References
 ----------

@@ -202,12 +202,10 @@ def _fit_in_situ(
 def _prepare(synthesizer: Synthesizer, canaries: int, rng: np.random.Generator) -> AuditedRun:
     if isinstance(synthesizer, Independent):
         return _counted(synthesizer, canaries, rng)
-    from privacy_audits.canaries.networks import trained, voted
+    if any(base.__module__.startswith("dpsynth.neural") for base in type(synthesizer).__mro__):
+        from privacy_audits.canaries.networks import prepared
 
-    for prepare in (trained, voted):
-        audited = prepare(synthesizer, canaries, rng)
-        if audited is not None:
-            return audited
+        return prepared(synthesizer, canaries, rng)
     raise UsageError(f"there are no canaries for method {synthesizer.method!r}.")
 
 

@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor, nn
 
+from dpsynth.errors import UsageError
 from dpsynth.neural.base import TRAINING, DPSGDSynthesizer
 from dpsynth.neural.pategan import PATEGAN, VOTES
-from dpsynth.neural.voting import Teachers, sensitivity
+from dpsynth.neural.voting import Teachers
 from dpsynth.privacy import PATEVote, PlannedCharge, PoissonSampledGaussian
 from dpsynth.synthesizer import Synthesizer
 from privacy_audits.canaries.gradients import GradientCanaries
@@ -68,10 +69,24 @@ class _VoteCanaries(PATEGAN):
         )
 
 
-def trained(synthesizer: Synthesizer, canaries: int, rng: np.random.Generator) -> AuditedRun | None:
-    """Prepare a method that trains with DP-SGD; None for others."""
-    if not isinstance(synthesizer, DPSGDSynthesizer):
-        return None
+def prepared(synthesizer: Synthesizer, canaries: int, rng: np.random.Generator) -> AuditedRun:
+    """Return a neural method that is ready to run with canaries.
+
+    Raises
+    ------
+    UsageError
+        If the method neither trains with DP-SGD nor asks teachers.
+    """
+    if isinstance(synthesizer, DPSGDSynthesizer):
+        return _trained(synthesizer, canaries, rng)
+    if isinstance(synthesizer, PATEGAN):
+        return _voted(synthesizer, canaries, rng)
+    raise UsageError(f"there are no canaries for method {synthesizer.method!r}.")
+
+
+def _trained(
+    synthesizer: DPSGDSynthesizer[Any], canaries: int, rng: np.random.Generator
+) -> AuditedRun:
     plan = plan_of(synthesizer)
     mechanism = plan.mechanism(TRAINING)
     assert isinstance(mechanism, PoissonSampledGaussian)
@@ -89,18 +104,11 @@ def trained(synthesizer: Synthesizer, canaries: int, rng: np.random.Generator) -
     )
 
 
-def voted(synthesizer: Synthesizer, canaries: int, rng: np.random.Generator) -> AuditedRun | None:
-    """Prepare a method whose teachers vote; None for others."""
-    if not isinstance(synthesizer, PATEGAN):
-        return None
+def _voted(synthesizer: PATEGAN, canaries: int, rng: np.random.Generator) -> AuditedRun:
     plan = plan_of(synthesizer)
     mechanism = plan.mechanism(VOTES)
     assert isinstance(mechanism, PATEVote)
-    game = VoteGame(
-        bits=rng.random(canaries) < 0.5,
-        relation=mechanism.relation,
-        sigma=mechanism.noise_multiplier * sensitivity(mechanism.relation),
-    )
+    game = VoteGame(bits=rng.random(canaries) < 0.5, event=mechanism)
     model = rebuilt(synthesizer, _VoteCanaries, plan=plan)
     model.game, model.rng = game, rng
     return AuditedRun(

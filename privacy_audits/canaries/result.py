@@ -94,8 +94,41 @@ class CanaryAudit:
         return self.bounds[0].ceiling
 
     def sentences(self) -> tuple[str, ...]:
-        """Return what may be said, one sentence for each estimator."""
-        return tuple(self._sentence(bound) for bound in (self.conformance, *self.bounds))
+        """Return what may be said: one sentence for each estimator, then one of the test."""
+        runs = "one run" if self.runs == 1 else "two runs"
+        return (
+            *(self._sentence(bound) for bound in (self.conformance, *self.bounds)),
+            f"The booked mechanism shows ε = {self.expected:.2f} by d′ on these canaries in "
+            f"simulation, the code showed {self.conformance.point:.2f}: p = {self.p_value:.2g} "
+            f"({runs}).",
+        )
+
+    def summary(self) -> dict[str, object]:
+        """Return everything as JSON; a ceiling that does not exist is null."""
+
+        def stated(bound: Bound) -> dict[str, object]:
+            return {
+                "method": bound.method,
+                "lower": bound.lower,
+                "point": bound.point if np.isfinite(bound.point) else None,
+                "ceiling": bound.ceiling if np.isfinite(bound.ceiling) else None,
+                "confidence": bound.confidence,
+                "assumptions": list(bound.assumptions),
+            }
+
+        return {
+            "mechanism": self.mechanism.spec(),
+            "mode": self.mode,
+            "canaries": self.canaries,
+            "guesses": list(self.guesses),
+            "claim": self.claim,
+            "delta": self.delta,
+            "conformance": stated(self.conformance),
+            "bounds": [stated(bound) for bound in self.bounds],
+            "expected": self.expected,
+            "p_value": self.p_value,
+            "runs": self.runs,
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; in ``surrogate`` mode none comes from real rows."""
@@ -173,7 +206,7 @@ def assess(
         conformance=d_prime(inside, outside, alpha=REPORTED).at(delta),
         bounds=_bounds(tuple(guesses), delta),
         expected=epsilon_of_mu(max(0.0, float(reference.mean())), delta),
-        p_value=_p_value(separation(scores, bits), reference),
+        p_value=p_value_among(separation(scores, bits), reference),
     )
 
 
@@ -209,7 +242,7 @@ def _claim(mechanism: Mechanism, delta: float) -> float:
     return Accountant((mechanism,)).epsilon(delta)
 
 
-def _p_value(observed: float, reference: FloatArray) -> float:
+def p_value_among(observed: float, reference: FloatArray) -> float:
     """Return the chance that one more draw from the law of ``reference`` is at least as large."""
     spread = reference.std(ddof=1) * np.sqrt(1 + 1 / reference.size)
     return float(stats.t.sf((observed - reference.mean()) / spread, reference.size - 1))

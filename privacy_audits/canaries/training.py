@@ -47,7 +47,7 @@ class GradientGame:
     rng: np.random.Generator
     bits: BoolArray = field(init=False)
     scores: FloatArray = field(init=False)
-    _network: CanaryNetwork | None = None
+    _network: CanaryNetwork | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.bits = self.rng.random(self.design.count) < 0.5

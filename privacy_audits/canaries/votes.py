@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dpsynth.errors import UsageError
-from dpsynth.neural.voting import IntArray, Questions, Teachers, deal
-from dpsynth.privacy import NeighbouringRelation
+from dpsynth.neural.voting import IntArray, Questions, Teachers, deal, sensitivity
+from dpsynth.privacy import NeighbouringRelation, PATEVote
 from privacy_audits.canaries.reference import REPLICATES, separation
 
 BoolArray = npt.NDArray[np.bool_]
@@ -38,20 +38,27 @@ class VoteGame:
     bits : ndarray of bool, shape (m,)
         Coins. Under ``add_remove`` a canary is in or absent; under ``replace_one`` it is one unit
         or another.
-    relation : NeighbouringRelation
-        Relation of the event.
-    sigma : float
-        Standard deviation of the noise of a margin by the event that was booked, in votes.
+    event : PATEVote
+        The event that was booked.
+
+    Privacy
+    -------
+    Scores compare noisy margins with the exact ones of the table: only a table that was released
+    may be played with.
     """
 
     bits: BoolArray
-    relation: NeighbouringRelation
-    sigma: float
-    _heard: list[tuple[Questions, IntArray]] = field(default_factory=list)
-    _worlds: list[Teachers] = field(default_factory=list)
-    _seats: list[IntArray] = field(default_factory=list)
-    _asked: Questions | None = None
-    _centred: tuple[FloatArray, FloatArray] | None = None
+    event: PATEVote
+    _heard: list[tuple[Questions, IntArray]] = field(init=False, default_factory=list)
+    _worlds: list[Teachers] = field(init=False, default_factory=list)
+    _seats: list[IntArray] = field(init=False, default_factory=list)
+    _asked: Questions | None = field(init=False, default=None)
+    _centred: tuple[FloatArray, FloatArray] | None = field(init=False, default=None)
+
+    @property
+    def _sigma(self) -> float:
+        """Standard deviation of the noise of a margin by the booked event, in votes."""
+        return self.event.noise_multiplier * sensitivity(self.event.relation)
 
     def seat(
         self,
@@ -86,7 +93,7 @@ class VoteGame:
         UsageError
             If the columns have fewer combinations of codes than there are canaries.
         """
-        is_replaced = self.relation == NeighbouringRelation.REPLACE_ONE
+        is_replaced = self.event.relation == NeighbouringRelation.REPLACE_ONE
         wanted = self.bits.size * (2 if is_replaced else 1)
         canaries, seats = _alone(codes, unit_index, shares, wanted, teachers, key, rng)
         sides = [slice(0, self.bits.size), slice(self.bits.size, wanted)][: 1 + is_replaced]
@@ -127,18 +134,20 @@ class VoteGame:
     def scores(self) -> FloatArray:
         """Return the score of every canary, shape (m,); larger where it seems to be in."""
         moves, centred = self._all()
-        return decoded(moves, centred, sigma=self.sigma)
+        return decoded(moves, centred, sigma=self._sigma)
 
     def reference(self, rng: np.random.Generator, *, runs: int = REPLICATES) -> FloatArray:
         """Return the d′ of simulated votes on the questions that were put, shape (runs,).
 
-        Every canary moves the margins by what it moves here; coins and noise are drawn anew, all
-        runs are decoded in one go.
+        Every canary moves the margins by what it moves here, as far as one unit may, and no more
+        margins are shown than were booked; coins and noise are drawn anew. All runs are decoded
+        in one go.
         """
-        moves, _ = self._all()
+        most = sensitivity(self.event.relation)
+        moves = np.clip(self._all()[0][: self.event.votes], -most, most)
         bits = rng.random((self.bits.size, runs)) < 0.5
-        noise = self.sigma * rng.standard_normal((len(moves), runs))
-        scores = decoded(moves, moves @ (bits - 0.5) + noise, sigma=self.sigma)
+        noise = self._sigma * rng.standard_normal((len(moves), runs))
+        scores = decoded(moves, moves @ (bits - 0.5) + noise, sigma=self._sigma)
         return np.array([separation(s, b) for s, b in zip(scores.T, bits.T, strict=True)])
 
     def _all(self) -> tuple[FloatArray, FloatArray]:
