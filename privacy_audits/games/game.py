@@ -9,7 +9,6 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from dpsynth.errors import UsageError
 from dpsynth.noise import NoiseSource
@@ -24,6 +23,7 @@ from privacy_audits.estimate import (
     gaussian,
     threshold_on_half,
 )
+from privacy_audits.estimate.d_prime import upper_tail
 
 FloatArray = npt.NDArray[np.float64]
 Noise = Callable[[Transcript], NoiseSource]
@@ -170,28 +170,33 @@ def leaks_as_booked(
     result : GameResult
         Of :func:`play`.
     reference : GameResult
-        Of :func:`reference`, with ten times as many scores or more.
+        Of :func:`reference`; its own error counts, and vanishes from a hundred times as many scores on.
     alpha : float
         Chance of a false alarm.
 
     Notes
     -----
-    Both d′ are compared, one-sided, with the variance that the reference's own moments give d′:
-    its scores are a mixture where units are sampled, so that the non-central t law does not hold.
-    With D the difference of the means and s² the mean of the two variances, d′ = D/s has variance
-    Var D/s² + d′² Var(s²)/(4s⁴) − d′ Cov(D, s²)/s³ to first order. The normal approximation is good
-    for a hundred scores a side and more.
+    Both d′ are compared, one-sided. Of normal scores d′ follows a non-central t law, which is used
+    with the d′ of the reference. Where units are sampled scores are a mixture: the law is taken for
+    that many scores at which it has the variance that the reference's own moments give d′. With D
+    the difference of the means and s² the mean of the two variances, d′ = D/s has variance
+    Var D/s² + d′² Var(s²)/(4s⁴) − d′ Cov(D, s²)/s³ to first order, which is (2 + d′²/4)/n for
+    normal scores.
     """
     least = min(result.inside.size, result.outside.size)
     if least < 100:
         raise UsageError("a game is compared with its reference from 100 scores a side on.")
     seen, expected = _effect(result)[0], _effect(reference)
     share = 1 / least + 1 / min(reference.inside.size, reference.outside.size)
-    z = (seen - expected[0]) / math.sqrt(expected[1] * share)
+    alike = (2 + expected[0] ** 2 / 4) / (expected[1] * share)
+    scale = math.sqrt(alike / 2)
+    p_value = upper_tail(
+        seen * scale, freedom=round(2 * alike - 2), noncentrality=expected[0] * scale
+    )
     return Conformance(
         name=f"game: {result.name}",
         statistic=seen / expected[0],
-        p_value=float(stats.norm.sf(z)),
+        p_value=p_value,
         threshold=alpha,
         meaning="d′ of the code over that of a correct implementation",
     )
@@ -225,7 +230,9 @@ def _effect(result: GameResult) -> tuple[float, float]:
     )
     square = (v1 + v0) / 2
     spread = math.sqrt(square)
-    effect = float(result.inside.mean() - result.outside.mean()) / spread
+    difference = float(result.inside.mean() - result.outside.mean())
+    pooled = math.sqrt((result.inside.var(ddof=1) + result.outside.var(ddof=1)) / 2)
+    effect = difference / pooled
     of_square = (k1 - v1**2 + k0 - v0**2) / 4
     covariance = (m1 - m0) / 2
     variance = 2 + effect**2 * of_square / (4 * square**2) - effect * covariance / spread**3
