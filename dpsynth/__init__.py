@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from dpsynth.calibration import AttackRisk
     from dpsynth.ledger import Ledger
     from dpsynth.marginals.independent import Independent
+    from dpsynth.marginals.mst import MST
     from dpsynth.methods import load
     from dpsynth.neural.autoregressive import DPAutoregressive
     from dpsynth.neural.ctgan import DPCTGAN
@@ -35,6 +36,7 @@ _WHERE = {
     "DPVAE": "dpsynth.neural.vae",
     "Independent": "dpsynth.marginals.independent",
     "Ledger": "dpsynth.ledger",
+    "MST": "dpsynth.marginals.mst",
     "NeighbouringRelation": "dpsynth.privacy",
     "NoiseSource": "dpsynth.noise",
     "PATEGAN": "dpsynth.neural.pategan",
@@ -49,6 +51,7 @@ _WHERE = {
 __all__ = [
     "DPCTGAN",
     "DPVAE",
+    "MST",
     "PATEGAN",
     "Accountant",
     "AttackRisk",

@@ -10,7 +10,7 @@ from dpsynth.privacy import Budget
 from dpsynth.schema import Schema
 from dpsynth.synthesizer import DEFAULT_UNITS, Synthesizer, read_model
 
-METHODS = ("dp-autoregressive", "dp-ctgan", "dp-vae", "pate-gan", "independent")
+METHODS = ("dp-autoregressive", "dp-ctgan", "dp-vae", "pate-gan", "mst", "independent")
 """Names of the methods of this release."""
 
 AUTO = "auto"
@@ -69,6 +69,10 @@ def method_class(name: str) -> type[Synthesizer]:
         from dpsynth.marginals.independent import Independent
 
         return Independent
+    if name == "mst":
+        from dpsynth.marginals.mst import MST
+
+        return MST
     if name == "dp-autoregressive":
         require_extra("torch", extra="neural", purpose="Method dp-autoregressive")
         from dpsynth.neural.autoregressive import DPAutoregressive

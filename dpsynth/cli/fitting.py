@@ -32,8 +32,8 @@ def plan(
     schema
         Schema file.
     method
-        dp-autoregressive, dp-ctgan, dp-vae, pate-gan, independent, or auto: chosen from the budget,
-        the rows that are declared and the schema.
+        dp-autoregressive, dp-ctgan, dp-vae, pate-gan, mst, independent, or auto: chosen from the
+        budget, the rows that are declared and the schema.
     epsilon
         ε to spend.
     delta
@@ -94,8 +94,8 @@ def fit(
     schema
         Schema file.
     method
-        dp-autoregressive, dp-ctgan, dp-vae, pate-gan, independent, or auto: chosen from the budget,
-        the rows that are declared and the schema.
+        dp-autoregressive, dp-ctgan, dp-vae, pate-gan, mst, independent, or auto: chosen from the
+        budget, the rows that are declared and the schema.
     epsilon
         ε to spend.
     delta

@@ -80,8 +80,8 @@ def release(
     schema
         Schema file.
     method
-        dp-autoregressive, dp-ctgan, dp-vae, pate-gan, independent, or auto: chosen from the budget,
-        the rows that are declared and the schema.
+        dp-autoregressive, dp-ctgan, dp-vae, pate-gan, mst, independent, or auto: chosen from the
+        budget, the rows that are declared and the schema.
     epsilon
         ε to spend.
     delta

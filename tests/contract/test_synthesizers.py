@@ -27,6 +27,7 @@ Maker = Callable[[dp.Schema], Synthesizer]
 
 MAKERS: dict[str, Maker] = {
     "independent": dp.Independent,
+    "mst": dp.MST,
     "dp-autoregressive": lambda schema: dp.DPAutoregressive(
         schema, settings=AutoregressiveSettings(steps=25, hidden=8, sampling_probability=0.2)
     ),

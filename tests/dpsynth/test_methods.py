@@ -24,7 +24,7 @@ def test_every_name_is_that_of_its_class(name: str) -> None:
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UsageError, match=r"pate-gan, independent, or auto"):
+    with pytest.raises(UsageError, match=r"pate-gan, mst, independent, or auto"):
         method_class("gan")
 
 
