@@ -37,7 +37,7 @@ def exponential_ratios(
         Neighbouring tables. They should raise one candidate while they lower another: a query that
         moves all candidates alike hides a wrong sensitivity.
     epsilon : float
-        Declared bounded range of one selection.
+        Declared bounded range of one selection; 0 if none was booked.
     tolerance : float
         Relative excess that is put down to rounding.
 
@@ -56,7 +56,7 @@ def exponential_ratios(
     worst = max((_range(log_probabilities(a), log_probabilities(b)) for a, b in pairs), default=0.0)
     return Conformance(
         name="exponential ratios",
-        statistic=worst / epsilon,
+        statistic=worst / epsilon if epsilon else float("inf") if worst else 0.0,
         threshold=1 + tolerance,
         meaning="range of the log-probability ratios over the declared ε of one selection",
     )

@@ -128,6 +128,11 @@ def linear_loss(net: nn.Module, rows: Tensor) -> Tensor:
     return net(rows).sum(1)
 
 
+def squared(net: nn.Module, rows: Tensor) -> Tensor:
+    """A row loss that has a minimum."""
+    return net(rows).pow(2).sum(1)
+
+
 def clipped(
     clipper: type[UnitClipper] = UnitClipper,
     *,
@@ -254,6 +259,7 @@ def train_run(
     steps: int = 6,
     rows_per_unit: int,
     seed: int = 3,
+    loss: Callable[[nn.Module, Tensor], Tensor] = linear_loss,
     after: Callable[[list[Tensor]], list[Tensor]] = lambda released: released,
     **parts: Any,
 ) -> Callable[[Sequence[Array], Tape], Mapping[str, object]]:
@@ -281,7 +287,7 @@ def train_run(
         with exchanged({**parts, "noisy_sum": lambda sums, **kw: after(release(sums, **kw))}):
             taken = dpsgd.train(
                 net,
-                lambda chosen: linear_loss(net, features[chosen[:, 0]]),
+                lambda chosen: loss(net, features[chosen[:, 0]]),
                 UnitRows.arrange(codes, index, max_rows=rows_per_unit, device=CPU),
                 settings=settings,
                 mechanism=mechanism,
@@ -385,9 +391,11 @@ def fit_facts(model: Synthesizer) -> Mapping[str, object]:
     }
 
 
-def neural_plan(schema: dp.Schema, settings: DPSGDSettings, method: str) -> Plan:
+def neural_plan(
+    schema: dp.Schema, settings: DPSGDSettings, method: str, *, noise_multiplier: float = 4.0
+) -> Plan:
     """What a fit would plan, with noise that is not calibrated: that takes seconds."""
-    event = settings.training(80).event(noise_multiplier=4.0, unit=schema.unit)
+    event = settings.training(80).event(noise_multiplier=noise_multiplier, unit=schema.unit)
     counts = codec_charges(schema, SETTINGS, sigma=40.0, failure_delta=1e-6)
     return Plan(
         method=method,

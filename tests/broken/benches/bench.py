@@ -1,4 +1,4 @@
-"""What a bench is: a part under test goes in, the results of all checks that concern it come out."""
+"""A bench: a part under test goes in, the results of all checks that concern it come out."""
 
 from __future__ import annotations
 

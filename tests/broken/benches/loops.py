@@ -85,21 +85,25 @@ def loop_replay(make: Callable[[], dict[str, Any]], seed: int) -> Results:
     for left_out in (0, 7):
         neighbour = [*units[:left_out], *units[left_out + 1 :]]
         for probability in (0.5, 1.0):
-            run = rigs.train_run(
-                probability=probability, rows_per_unit=4, seed=3 + seed, **make()
-            )
+            run = rigs.train_run(probability=probability, rows_per_unit=4, seed=3 + seed, **make())
             yield replay(run, units, neighbour)
         yield transcript_sensitivity(run, units, neighbour, bound=np.sqrt(6) / 1.2)
 
 
-@bench(real=train, runs="4 pairs of runs")
+@bench(real=train, runs="16 pairs of runs")
 def course_replay(trains: Callable, seed: int) -> Results:
-    """Neighbouring tables of ordinary rows, where a loss can be compared and a run can settle."""
+    """Neighbouring tables of ordinary rows in small batches, where a loss moves with each unit."""
     rng = np.random.default_rng([4, seed])
-    units = [*rng.standard_normal((12, 2, 5)), np.full((2, 5), 8.0)]
-    for probability in (0.5, 1.0):
+    units = [*rng.standard_normal((12, 2, 5))]
+    for number in range(8):
         run = rigs.train_run(
-            probability=probability, rows_per_unit=2, steps=12, seed=3 + seed, train=trains
+            probability=0.3,
+            rows_per_unit=2,
+            steps=12,
+            seed=8 * seed + number,
+            loss=rigs.squared,
+            train=trains,
         )
-        yield replay(run, units, units[:-1])
-        yield replay(run, units[:-1], units)
+        # One that raises the loss wherever it is, and one that lowers it.
+        for newcomer in (200.0, 0.0):
+            yield replay(run, [*units, np.full((2, 5), newcomer)], units)

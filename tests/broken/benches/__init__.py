@@ -1,0 +1,16 @@
+"""Benches: a part under test to the results of all checks that concern it."""
+
+from tests.broken.benches import accounts, choosing, fits, loops, releases, sums
+from tests.broken.benches.bench import BENCHES, Bench, Results
+
+__all__ = [
+    "BENCHES",
+    "Bench",
+    "Results",
+    "accounts",
+    "choosing",
+    "fits",
+    "loops",
+    "releases",
+    "sums",
+]
