@@ -1,9 +1,9 @@
 """Counts false alarms: every bench with its real part, again and again.
 
 ``python -m tests.broken.false_alarms STATE --passes 100`` appends one JSON line per pass and
-bench to STATE, skips those that are there, and prints what they add up to as Markdown; ``--write`` puts it
-into ``docs/audits.md``. A pass has a seed of its own for tables and recorded coins, and fresh
-entropy for all noise.
+bench to STATE, skips those that are there, and prints what they add up to as Markdown;
+``--write`` puts it into ``docs/audits.md``. A pass has a seed of its own for tables and recorded
+coins, and fresh entropy for all noise.
 
 A pass is judged at :data:`FAMILY_ALPHA`: a statistical result alarms if its p-value is below that
 level over the number of statistical results of the pass (Bonferroni), an exact one if it fails.
