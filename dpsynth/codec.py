@@ -8,8 +8,9 @@ spends exactly those.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -313,11 +314,18 @@ class _Buyer:
 
     # -- measurements: the only places that read rows -----------------------------------------
 
-    def _sigma(self, step: str) -> float:
+    @contextmanager
+    def _histogram(self, step: str) -> Iterator[float]:
+        """Open one histogram of a step; yield the noise parameter of its cells."""
         mechanism = self.plan.mechanism(step)
         assert isinstance(mechanism, DiscreteGaussian | PartitionSelection)
         self.measured[step] = self.measured.get(step, 0) + 1
-        return mechanism.sigma
+        one = histogram_event(sigma=mechanism.sigma, histograms=1, unit=self.schema.unit)
+        if isinstance(mechanism, PartitionSelection):
+            moved = {"sensitivity": one.sensitivity, "count": one.count}
+            one = replace(mechanism, **moved)
+        with self.noise.declaring(one):
+            yield mechanism.sigma
 
     def _bounds(self) -> dict[str, tuple[float, float]]:
         bounds = {}
@@ -327,10 +335,9 @@ class _Buyer:
             if column.bounds == "discover" or column.bounds is None:
                 values = self.table.values[column.name]
                 cells = bound_cells(values[np.isfinite(values.astype(float))].astype(float))
-                sigma = self._sigma(BOUNDS)
-                noisy = release_counts(
-                    np.bincount(cells, minlength=BOUND_CELLS), sigma=sigma, noise=self.noise
-                )
+                exact = np.bincount(cells, minlength=BOUND_CELLS)
+                with self._histogram(BOUNDS) as sigma:
+                    noisy = release_counts(exact, sigma=sigma, noise=self.noise)
                 bounds[column.name] = bounds_from_counts(noisy, sigma=sigma)
             else:
                 bounds[column.name] = (float(column.bounds[0]), float(column.bounds[1]))
@@ -345,7 +352,8 @@ class _Buyer:
         width = self._widths(column, grid)[0]
         positions, nulls = self._positions(column, grid)
         exact = np.bincount(positions // width, minlength=-(-grid.size // width))
-        return release_counts(np.append(exact, nulls), sigma=self._sigma(COUNTS), noise=self.noise)
+        with self._histogram(COUNTS) as sigma:
+            return release_counts(np.append(exact, nulls), sigma=sigma, noise=self.noise)
 
     def _discrete_counts(self, column: Column) -> IntArray:
         levels = column.levels
@@ -357,7 +365,8 @@ class _Buyer:
         )
         codes = code.encode(self.table.values[column.name])
         exact = np.bincount(codes, minlength=code.size)
-        return release_counts(exact, sigma=self._sigma(COUNTS), noise=self.noise)
+        with self._histogram(COUNTS) as sigma:
+            return release_counts(exact, sigma=sigma, noise=self.noise)
 
     def _discovered(self, column: Column) -> tuple[tuple[str, ...], IntArray]:
         step = LEVELS.format(column.name)
@@ -366,28 +375,30 @@ class _Buyer:
         values = self.table.values[column.name]
         null = np.array([value is None for value in values], dtype=bool)
         # Null is a cell of the same histogram; it is always shown, so it needs no threshold.
-        sigma = self._sigma(step)
-        nulls = release_counts([int(null.sum())], sigma=sigma, noise=self.noise)
-        levels, counts = discover_levels(
-            values[~null], event=event, noise=self.noise, most=self.settings.discovered_levels
-        )
+        with self._histogram(step) as sigma:
+            nulls = release_counts([int(null.sum())], sigma=sigma, noise=self.noise)
+            levels, counts = discover_levels(
+                values[~null], event=event, noise=self.noise, most=self.settings.discovered_levels
+            )
         return levels, np.concatenate([counts, nulls])
 
     def _refined(self, column: Column, grid: Grid, segments: Segments) -> Segments:
         widths = self._widths(column, grid)
         positions, _ = self._positions(column, grid)
         for parent, width in pairwise(widths):
-            segments = refine(
-                segments,
-                positions,
-                parent_width=parent,
-                width=width,
-                sigma=self._sigma(COUNTS),
-                noise=self.noise,
-            )
+            with self._histogram(COUNTS) as sigma:
+                segments = refine(
+                    segments,
+                    positions,
+                    parent_width=parent,
+                    width=width,
+                    sigma=sigma,
+                    noise=self.noise,
+                )
         # Levels that were paid for but that a small discovered grid does not have.
         for _ in range(_depth(column, self.settings) - len(widths)):
-            self._sigma(COUNTS)
+            with self._histogram(COUNTS):
+                pass
         return segments
 
     # -- post-processing of noisy counts -------------------------------------------------------

@@ -77,7 +77,10 @@ def release_counts(
     One histogram of :func:`histogram_event`.
     """
     exact = np.asarray(counts, dtype=np.int64)
-    return exact + noise.discrete_gaussian(sigma=sigma, size=exact.size)
+    noisy = exact + noise.discrete_gaussian(sigma=sigma, size=exact.size)
+    if noise.transcript is not None:
+        noise.transcript.write("release_counts", query=exact, released=noisy, sigma=sigma)
+    return noisy
 
 
 def selection_event(*, sigma: float, failure_delta: float, unit: PrivacyUnit) -> PartitionSelection:
@@ -158,7 +161,12 @@ def discover_levels(
     # Not an array of text, in which one long cell would widen those of all rows.
     tally = Counter(values.tolist())
     levels = sorted(tally)
-    noisy = release_counts([tally[level] for level in levels], sigma=event.sigma, noise=noise)
+    exact = np.array([tally[level] for level in levels], dtype=np.int64)
+    noisy = exact + noise.discrete_gaussian(sigma=event.sigma, size=exact.size)
     kept = np.flatnonzero(noisy > selection_threshold(event))
     kept = np.sort(kept[np.argsort(-noisy[kept], kind="stable")][:most])
+    if noise.transcript is not None:
+        shown = np.full(exact.size, np.nan)
+        shown[kept] = noisy[kept]
+        noise.transcript.write("discover_levels", query=exact, released=shown, sigma=event.sigma)
     return tuple(levels[place] for place in kept), noisy[kept]

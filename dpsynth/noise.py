@@ -2,7 +2,8 @@
 
 :class:`NoiseSource` is the only origin of noise and of sampling decisions on sensitive rows. In
 earnest it is keyed by the operating system and forgets the key; for tests it can be seeded, which
-marks everything made from it as not releasable.
+marks everything made from it as not releasable. Under audit it also carries the transcript in
+which releases are written down.
 """
 
 from __future__ import annotations
@@ -10,22 +11,34 @@ from __future__ import annotations
 import os
 import secrets
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from typing import NoReturn, Self
 
 import numpy as np
 import numpy.typing as npt
 from randomgen import AESCounter
 
+from dpsynth.privacy import Mechanism, PrivateSelection
+from dpsynth.transcript import Transcript
+
 IntArray = npt.NDArray[np.int64]
 
 # Above this scale the exact sampler's own float64 parameter conversion is the limit.
 _MAX_SIGMA = 2.0**40
 
+_NOT_AUDITED = nullcontext()
+
 
 class NoiseSource:
     """A keyed generator: AES in counter mode for reals, an exact sampler for integers.
 
-    Create one with :meth:`from_entropy` (the default everywhere) or :meth:`seeded` (tests only).
+    Create one with :meth:`from_entropy` (the default everywhere), or with :meth:`seeded` or
+    :meth:`audited` (tests and audits only).
+
+    Attributes
+    ----------
+    transcript : Transcript or None
+        Where releases are written down; ``None`` unless this is an audit.
 
     Privacy
     -------
@@ -43,10 +56,11 @@ class NoiseSource:
     Mironov, "On significance of the least significant bits for differential privacy", CCS 2012.
     """
 
-    __slots__ = ("_generator", "_pid", "_seed")
+    __slots__ = ("_generator", "_pid", "_seed", "transcript")
 
-    def __init__(self, *, seed: int | None) -> None:
+    def __init__(self, *, seed: int | None, transcript: Transcript | None = None) -> None:
         self._seed = seed
+        self.transcript = transcript
         self._pid = os.getpid()
         self._generator = self._new_generator()
 
@@ -60,10 +74,58 @@ class NoiseSource:
         """Return a reproducible source **for tests**; what it makes cannot be released."""
         return cls(seed=int(seed))
 
+    @classmethod
+    def audited(cls, transcript: Transcript, *, seed: int | None = None) -> NoiseSource:
+        """Return a source **for audits** whose releases are written down.
+
+        Parameters
+        ----------
+        transcript : Transcript
+            Where they are written; siblings of the source write there too.
+        seed : int, optional
+            Makes the source reproducible; by default the key comes from the operating system.
+
+        Privacy
+        -------
+        The transcript holds exact answers. What is made with this source cannot be released.
+        """
+        return cls(seed=None if seed is None else int(seed), transcript=transcript)
+
     @property
     def releasable(self) -> bool:
         """Whether output made with this source may leave the house."""
-        return self._seed is None
+        return self._seed is None and self.transcript is None
+
+    def declaring(
+        self, event: Mechanism, *, units: npt.NDArray[np.integer] | None = None
+    ) -> AbstractContextManager[None]:
+        """Say, for audits, of which event the releases of a ``with`` block are the parts.
+
+        Parameters
+        ----------
+        event : Mechanism
+            What one unit moves in all of them together. Its noise is not believed: an audit takes
+            that from the releases.
+        units : ndarray of int, optional
+            Privacy units that take part, where they were sampled.
+        """
+        if self.transcript is None:
+            return _NOT_AUDITED
+        return self.transcript.declaring(event, units=units)
+
+    def trial(self, event: PrivateSelection, candidate: int) -> AbstractContextManager[None]:
+        """Say, for audits, that a ``with`` block is one trial of a private selection.
+
+        Parameters
+        ----------
+        event : PrivateSelection
+            What was booked.
+        candidate : int
+            Number of the candidate that was drawn.
+        """
+        if self.transcript is None:
+            return _NOT_AUDITED
+        return self.transcript.trial(event, candidate)
 
     @property
     def generator(self) -> np.random.Generator:
@@ -115,24 +177,24 @@ class NoiseSource:
 
     def sibling(self) -> NoiseSource:
         """Return a source of the same kind with a stream of its own, for another thread."""
-        if self._seed is None:
-            return NoiseSource.from_entropy()
-        return NoiseSource.seeded(self.public_seed())
+        seed = None if self._seed is None else self.public_seed()
+        return NoiseSource(seed=seed, transcript=self.transcript)
 
     def describe(self) -> dict[str, object]:
         """Return what a manifest says about the noise; never the key or the seed."""
         return {
-            "source": "operating system entropy" if self.releasable else "fixed seed",
+            "source": "operating system entropy" if self._seed is None else "fixed seed",
             "real": "AES-128-CTR (randomgen.AESCounter)",
             "integer": "exact discrete Gaussian (opendp)"
-            if self.releasable
+            if self._seed is None
             else "discrete Gaussian by inversion",
             "releasable": self.releasable,
         }
 
     def __repr__(self) -> str:
-        kind = "from_entropy" if self.releasable else "seeded, not releasable"
-        return f"NoiseSource({kind})"
+        kind = "from_entropy" if self._seed is None else "seeded"
+        audited = "" if self.transcript is None else ", audited"
+        return f"NoiseSource({kind}{audited}{'' if self.releasable else ', not releasable'})"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a noise source is never stored: make a new one in each process.")
@@ -158,6 +220,7 @@ class NormalsAhead:
 
     def __init__(self, source: NoiseSource, count: int) -> None:
         self._source, self._count = source, count
+        self.transcript = source.transcript
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="normals")
         self._drawn: Future[npt.NDArray[np.float64]] | None = None
         self._next = 0

@@ -128,7 +128,9 @@ class TwoWayScore:
         error, marginals = self._error(table, conform(synthetic, schema), rows=rows)
         moved = self.event(schema, noise_multiplier=1.0, marginals=marginals)
         ran = replace(moved, sigma=event.sigma)
-        return int(release_counts([error], sigma=event.sigma, noise=noise)[0]), ran
+        with noise.declaring(ran):
+            score = release_counts([error], sigma=event.sigma, noise=noise)
+        return int(score[0]), ran
 
     def state(self) -> dict[str, Any]:
         """Return the fields as JSON."""

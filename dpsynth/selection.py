@@ -252,16 +252,18 @@ class PrivateSearch:
         booked = candidate_plan(plan, candidate)
         model = copy.copy(self.candidates[candidate])
         model.plan_ = booked
-        ran = model._fit_table(table, noise, None)
-        event = booked.mechanism(SCORE)
+        selection, event = plan.mechanism(SELECTION), booked.mechanism(SCORE)
+        assert isinstance(selection, PrivateSelection)
         assert isinstance(event, DiscreteGaussian)
-        score, scored = self.score.release(
-            table,
-            model.sample(self.score.sample_rows, seed=noise.public_seed()),
-            rows=float(self.schema.rows or model._codec.rows),
-            event=event,
-            noise=noise,
-        )
+        with noise.trial(selection, candidate):
+            ran = model._fit_table(table, noise, None)
+            score, scored = self.score.release(
+                table,
+                model.sample(self.score.sample_rows, seed=noise.public_seed()),
+                rows=float(self.schema.rows or model._codec.rows),
+                event=event,
+                noise=noise,
+            )
         if (*ran, PlannedCharge(step=SCORE, mechanism=scored)) != booked.charges:
             raise IntegrityError(
                 "the mechanisms that ran in a trial are not those that were booked.", code="DPS110"
@@ -319,7 +321,10 @@ def trial_count(plan: Plan, noise: NoiseSource) -> int:
     """Draw how many trials a booked selection runs: as secret as the noise."""
     event = plan.mechanism(SELECTION)
     assert isinstance(event, PrivateSelection)
-    return TrialLaw.of_mean(event.mean_trials, shape=event.shape).draw(noise)
+    trials = TrialLaw.of_mean(event.mean_trials, shape=event.shape).draw(noise)
+    if noise.transcript is not None:
+        noise.transcript.drew_trials(trials)
+    return trials
 
 
 def best_of(trials: int, run: Callable[[], Trial]) -> Trial:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.frontier.tables import PublicTable
+from benchmarks.frontier.variants import DEFAULTS, changed
 from dpsynth.files import write_frame
 from dpsynth.ledger import Ledger
-from dpsynth.methods import method_class
 from dpsynth.privacy import Budget
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ class Run:
         Budget; everything is charged.
     repetition : int
         Number of the repetition, from 0. The noise is the system's: none can be repeated.
+    variant : str
+        What was changed of the method's defaults (:mod:`benchmarks.frontier.variants`).
     """
 
     table: str
@@ -53,6 +55,7 @@ class Run:
     epsilon: float
     delta: float
     repetition: int
+    variant: str = DEFAULTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +144,7 @@ def _make(table: PublicTable, run: Run, keep: Path | None) -> Outcome:
     from benchmarks.discretise import conform_tables
 
     budget = Budget(epsilon=run.epsilon, delta=run.delta)
-    model = method_class(run.method)(table.schema)
+    model = changed(run.method, run.variant, table.schema, budget=budget, rows=table.rows)
     ledger = Ledger.in_memory(dataset=table.name, budget=budget, unit=table.schema.unit)
     began = time.monotonic()
     model.fit(table.train, budget=budget, ledger=ledger, dataset=table.name, rows=table.rows)

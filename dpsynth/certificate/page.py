@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from importlib import resources
-
 from dpsynth.certificate import figures, wording
 from dpsynth.certificate.outline import outline
 from dpsynth.certificate.statement import SHARES_ADD_UP, Statement
-from dpsynth.errors import require_extra
+from dpsynth.pages import render
 
 _TEMPLATE = "statement.html.jinja"
 
@@ -25,12 +23,9 @@ def to_html(statement: Statement) -> str:
     MissingExtraError
         If the extra ``report`` is not installed.
     """
-    jinja2 = require_extra("jinja2", extra="report", purpose="a page")
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    text = resources.files("dpsynth.certificate").joinpath(_TEMPLATE).read_text(encoding="utf-8")
-    return environment.from_string(text).render(
+    return render(
+        "dpsynth.certificate",
+        _TEMPLATE,
         s=statement,
         bars=figures.waterfall(statement),
         questions=outline(statement),

@@ -26,7 +26,7 @@ Exit codes: 0 ok, 1 internal error, 2 usage or configuration, 3 schema or data r
 
 
 # Every command module needs it.
-from dpsynth.cli import fitting, ledgers, releasing, schemas  # noqa: E402
+from dpsynth.cli import auditing, fitting, ledgers, releasing, schemas  # noqa: E402
 from dpsynth.cli.console import say  # noqa: E402
 
 
@@ -41,6 +41,7 @@ app.command(schemas.app)
 app.command(fitting.plan)
 app.command(fitting.fit)
 app.command(fitting.sample)
+app.command(auditing.audit)
 app.command(releasing.evaluate)
 app.command(releasing.release)
 app.command(releasing.verify)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -222,8 +222,20 @@ def noisy_sum(
         draws = noise.generator.standard_normal(part.numel())
         draws *= sigma / GRID
         grid_noise = torch.from_numpy(np.rint(draws, out=draws)).view_as(part).to(part.device)
-        noised.append(torch.round(part / step).add_(grid_noise).mul_(step))
+        noised.append((part / step).round_().add_(grid_noise).mul_(step))
+    if noise.transcript is not None:
+        noise.transcript.write(
+            "noisy_sum",
+            query=_flat(sums),
+            released=_flat(noised),
+            sigma=sigma * clip_norm,
+            sensitivity=clip_norm,
+        )
     return noised
+
+
+def _flat(parts: list[Tensor]) -> npt.NDArray[np.float64]:
+    return torch.cat([part.flatten() for part in parts]).cpu().numpy()
 
 
 def train(
@@ -286,6 +298,7 @@ def train(
     probability, sigma = mechanism.sampling_probability, mechanism.noise_multiplier
     clip_norm = settings.clip_norm
     divisor = probability * settings.expected_units
+    one_step = replace(mechanism, steps=1)
     taken = first = 0 if resumption is None else resumption.step
     with (
         few_threads(module),
@@ -309,7 +322,8 @@ def train(
             chosen = poisson_sample(len(data.rows), probability, noise.generator)
             ahead.begin()
             sums = _clipped_sum(clipper, row_loss, data, chosen, clip_norm)
-            noised = noisy_sum(sums, sigma=sigma, clip_norm=clip_norm, noise=ahead)
+            with noise.declaring(one_step, units=chosen):
+                noised = noisy_sum(sums, sigma=sigma, clip_norm=clip_norm, noise=ahead)
             taken += 1
             optimizer.step([total / divisor for total in noised], step)
             if companion is not None:
@@ -351,7 +365,7 @@ def _clipped_sum(
     chosen: IntArray,
     clip_norm: float,
 ) -> list[Tensor]:
-    total = [torch.zeros_like(p, dtype=torch.float64) for p in clipper.parameters]
+    total: list[Tensor] = []
     index = torch.from_numpy(chosen).to(data.rows.device)
     # A bound on memory: units are clipped one by one, so that their sum may be formed in parts.
     for part in index.split(max(1, ROWS_AT_A_TIME // data.rows.shape[1])):
@@ -360,9 +374,8 @@ def _clipped_sum(
         rows, present = data.rows[part], data.present[part]
         loss = row_loss(rows.flatten(0, 1)) * present.flatten()
         sums = clipper.clipped_sum(loss, rows_per_unit=rows.shape[1], clip_norm=clip_norm)
-        for whole, summand in zip(total, sums, strict=True):
-            whole += summand
-    return total
+        total = [whole + more for whole, more in zip(total, sums, strict=True)] if total else sums
+    return total or [torch.zeros_like(p, dtype=torch.float64) for p in clipper.parameters]
 
 
 _COMPANION = "companion."

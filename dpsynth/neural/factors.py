@@ -198,5 +198,5 @@ def _pieces(
     for inputs, gradients, factor in zip(
         incoming.split(units), outgoing.split(units), scale.split(units), strict=True
     ):
-        weighed = gradients.double() * factor.view(-1, 1, 1)
+        weighed = gradients * factor.view(-1, 1, 1)  # the factor is float64, and so is the product
         yield inputs.flatten(0, 1), weighed.flatten(0, 1)

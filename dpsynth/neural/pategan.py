@@ -149,12 +149,7 @@ class PATEGAN(NeuralSynthesizer[PATEGANSettings]):
         # Votes are not leased: from the first row on all of them are charged.
         event = self.plan_.mechanism(VOTES)
         assert isinstance(event, PATEVote)
-        teachers = Teachers(
-            codes,
-            unit_index,
-            teachers=int(self.plan_.parameters["teachers"]),
-            key=noise.generator.bytes(KEY_BYTES),
-        )
+        teachers = self._ensemble(codes, unit_index, key=noise.generator.bytes(KEY_BYTES))
         game = _Game(self, event, np.random.default_rng(noise.public_seed()))
         asked = 0
         with few_threads(game.generator):
@@ -171,6 +166,13 @@ class PATEGAN(NeuralSynthesizer[PATEGANSettings]):
             game.finish()
         ran = replace(event, votes=asked)
         return (PlannedCharge(step=VOTES, mechanism=ran),)
+
+    def _ensemble(
+        self, codes: npt.NDArray[np.int32], unit_index: npt.NDArray[np.int64], *, key: bytes
+    ) -> Teachers:
+        """Deal the units to the teachers of the plan."""
+        number = int(self.plan_.parameters["teachers"])
+        return Teachers(codes, unit_index, teachers=number, key=key)
 
     # -- sampling ------------------------------------------------------------------------------
 

@@ -8,9 +8,10 @@ own units only. What is released is the noisy margin of the vote (:func:`release
 from __future__ import annotations
 
 import hmac
+import math
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -255,6 +256,18 @@ def release_margins(margins: IntArray, *, event: PATEVote, noise: NoiseSource) -
     Papernot et al., "Scalable Private Learning with PATE" (GNMax), arXiv 1802.08908; here without
     its data-dependent analysis, whose ε is itself private.
     """
-    sigma = event.noise_multiplier * sensitivity(event.relation)
-    draws = noise.generator.standard_normal(len(margins)) * sigma
-    return np.asarray(margins, dtype=np.int64) + np.rint(draws).astype(np.int64)
+    moved = sensitivity(event.relation)
+    sigma = event.noise_multiplier * moved
+    exact = np.asarray(margins, dtype=np.int64)
+    draws = noise.generator.standard_normal(exact.size) * sigma
+    noisy = exact + np.rint(draws).astype(np.int64)
+    if noise.transcript is not None and exact.size:
+        with noise.declaring(replace(event, votes=exact.size)):
+            noise.transcript.write(
+                "release_margins",
+                query=exact,
+                released=noisy,
+                sigma=sigma,
+                sensitivity=moved * math.sqrt(exact.size),
+            )
+    return noisy

@@ -1,0 +1,93 @@
+"""The command that audits a release."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dpsynth.cli.console import AsJson, Output, out, say
+
+
+def audit(
+    *,
+    fit: Path,
+    holdout: Path,
+    synthetic: Path,
+    schema: Path,
+    model: Path | None = None,
+    epsilon: float | None = None,
+    delta: float | None = None,
+    coins: Path | None = None,
+    canaries: int = 1000,
+    page: Path | None = None,
+    output: Output = None,
+    as_json: AsJson = False,
+) -> None:
+    """Attack a synthetic table, and its method, as an adversary would. The result is confidential.
+
+    Exit code 5 where the verdict is BLOCK.
+
+    Parameters
+    ----------
+    fit
+        Rows that the model was fitted to.
+    holdout
+        Rows that nothing has seen.
+    synthetic
+        Synthetic table.
+    schema
+        Schema file.
+    model
+        Model that the table was drawn from: its method is run again on the table and canaries,
+        which spends nothing, and its budget is the claim.
+    epsilon
+        Claimed ε, where there is no model.
+    delta
+        Claimed δ, where there is no model.
+    coins
+        File of recorded coins that chose who was fitted; without it bounds from the table are
+        heuristic.
+    canaries
+        Canaries in the method.
+    page
+        Confidential HTML page to write; an existing file is not replaced.
+    output
+        Evidence file to write; an existing file is not replaced.
+    as_json
+        Print one JSON document.
+    """
+    from dpsynth.errors import GateError, UsageError
+    from dpsynth.evidence import Verdict, table_sha256
+    from dpsynth.files import refuse_existing
+    from dpsynth.methods import load
+    from dpsynth.privacy import Budget
+    from dpsynth.schema import Schema
+    from privacy_audits.attacks import Coins
+    from privacy_audits.audit import audit as attack
+
+    for path in (page, output):
+        if path is not None:
+            refuse_existing(path)
+    if (epsilon is None) != (delta is None):
+        raise UsageError("a claim is an ε and a δ.", fix="give both --epsilon and --delta.")
+    claim = None
+    if epsilon is not None and delta is not None:
+        claim = Budget(epsilon=epsilon, delta=delta)
+    report = attack(
+        synthetic,
+        fit,
+        holdout,
+        Schema.read(schema),
+        claim=claim,
+        model=None if model is None else load(model),
+        canaries=canaries,
+        coins=None if coins is None else Coins.read(coins),
+        table_sha256=table_sha256(synthetic),
+    )
+    if page is not None:
+        report.save(page)
+        say(f"{page} is confidential")
+    if output is not None:
+        report.evidence().write(output)
+    out(report.to_dict(), str(report), as_json)
+    if report.verdict == Verdict.FAIL:
+        raise GateError("the audit blocks this table.", code="DPS303")

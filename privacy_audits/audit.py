@@ -1,0 +1,110 @@
+"""The audit of one release: attacks on its table, canaries in its method, one report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import numpy as np
+
+from dpsynth.errors import UsageError
+from dpsynth.files import Source, read_frame
+from dpsynth.privacy import Budget
+from dpsynth.schema import Schema
+from dpsynth.synthesizer import Synthesizer
+from privacy_audits.attacks import Clique, Coins, audit_table
+from privacy_audits.gate import Policy
+from privacy_audits.report import AuditReport
+
+SEED = 0
+"""Of the attacks: the same table gives the same figures. Coins, canaries and noise have none."""
+
+
+def audit(
+    synthetic: Source,
+    fit: Source,
+    holdout: Source,
+    schema: Schema,
+    *,
+    claim: Budget | None = None,
+    model: Synthesizer | None = None,
+    canaries: int = 1000,
+    coins: Coins | None = None,
+    cliques: Sequence[Clique] | None = None,
+    policy: Policy | None = None,
+    table_sha256: str | None = None,
+    seed: int = SEED,
+) -> AuditReport:
+    """Attack a released table and, given its model, the method that made it.
+
+    Parameters
+    ----------
+    synthetic : path, DataFrame or Arrow table
+        The released table.
+    fit, holdout : path, DataFrame or Arrow table
+        Rows that were fitted, and rows that nothing has seen.
+    schema : Schema
+        Public facts.
+    claim : Budget, optional
+        The (ε, δ) that is claimed; the model's by default.
+    model : Synthesizer, optional
+        The fitted model that the table was drawn from. Its plan is run again on the released
+        table and canaries, which spends nothing.
+    canaries : int
+        Canaries of that run.
+    coins : Coins, optional
+        Recorded coins that chose who was fitted.
+    cliques : sequence of Clique, optional
+        Marginals that the method measured; every single column by default.
+    policy : Policy, optional
+        What is accepted, fixed beforehand.
+    table_sha256 : str, optional
+        Digest of the released file, to bind the evidence to.
+    seed : int
+        Seed of the attacks.
+
+    Raises
+    ------
+    UsageError
+        If claim and model, or schema and model, do not belong together.
+    DataError
+        If a table does not have the form that the schema declares.
+
+    Privacy
+    -------
+    The report is confidential. The canaries' part reads the released table only.
+    """
+    if model is not None:
+        if model.schema.digest() != schema.digest():
+            raise UsageError("the model was fitted under another schema.", fix="give its schema.")
+        if claim is not None and claim != model.plan_.budget:
+            raise UsageError(
+                "the model was fitted under another budget than the claim.",
+                fix="leave the claim to the model.",
+            )
+        claim = model.plan_.budget
+    table = audit_table(
+        synthetic,
+        fit,
+        holdout,
+        schema,
+        coins=coins,
+        claim=claim,
+        cliques=cliques,
+        rng=np.random.default_rng(seed),
+    )
+    found = None
+    if model is not None:
+        from privacy_audits.canaries import audit_method
+
+        found = audit_method(model, read_frame(synthetic), canaries=canaries)
+    return AuditReport(
+        schema_name=schema.name,
+        schema_sha256=schema.digest(),
+        table_sha256=table_sha256,
+        seed=seed,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        policy=policy or Policy(),
+        table=table,
+        canaries=found,
+    )

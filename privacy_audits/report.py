@@ -1,0 +1,330 @@
+"""What an audit says: for a terminal, a gate, a page. Confidential."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dpsynth.errors import UsageError
+from dpsynth.evidence import Evidence, Finding, Severity, Verdict
+from dpsynth.privacy import Budget
+from privacy_audits.attacks.result import TableAudit
+from privacy_audits.canaries.result import CanaryAudit
+from privacy_audits.gate import CONFIDENCE, Decision, Policy, Risk, Rule, Violation, decide
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMAT = "dpsynth.audit/1"
+BANNER = "computed from real rows: confidential, outside the ε guarantee"
+MEANING = (
+    "Audits bound leakage from below. They can refute the claim; they cannot confirm it. The "
+    "guarantee is the proof and the ledger."
+)
+
+_TRUE_ALARMS_AT = 0.01
+
+VERDICTS = {
+    Verdict.FAIL: "BLOCK",
+    Verdict.REVIEW: "REVIEW",
+    Verdict.INCONCLUSIVE: "INCONCLUSIVE",
+    Verdict.PASS: "NO VIOLATION FOUND",
+}
+
+REASONS = {
+    Verdict.FAIL: "Something contradicts the claim. The table must not leave the house.",
+    Verdict.REVIEW: "Nothing is refuted, but a person has to decide.",
+    Verdict.INCONCLUSIVE: "Nothing was found, and the instruments could not have seen everything.",
+    Verdict.PASS: "Nothing that was looked at speaks against the claim.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class AuditReport:
+    """What attacks on a released table, and canaries in its method, found. Confidential.
+
+    Parameters
+    ----------
+    schema_name, schema_sha256 : str
+        The schema on whose terms rows were compared.
+    table_sha256 : str or None
+        Digest of the released file.
+    seed : int
+        Seed of the attacks.
+    created : str
+        ISO 8601 time with its offset.
+    policy : Policy
+        What was accepted beforehand.
+    table : TableAudit
+        Attacks on the released table.
+    canaries : CanaryAudit or None
+        Canaries in the method that made it.
+
+    Privacy
+    -------
+    Everything but the canaries' part was computed from real rows and lies outside the guarantee.
+    The ``repr`` carries no figure.
+    """
+
+    schema_name: str
+    schema_sha256: str
+    table_sha256: str | None
+    seed: int
+    created: str
+    policy: Policy
+    table: TableAudit
+    canaries: CanaryAudit | None
+
+    @property
+    def claim(self) -> Budget | None:
+        """The (ε, δ) that the table was released under."""
+        return self.table.claim
+
+    @property
+    def decision(self) -> Decision:
+        """Verdict and findings by the rule of :mod:`privacy_audits.gate`."""
+        return decide(
+            policy=self.policy,
+            claim=self.claim,
+            rules=list(self._rules()),
+            violations=list(self._violations()),
+            risks=list(self._risks()),
+            silent=list(self._silent()),
+        )
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the gate says."""
+        return self.decision.verdict
+
+    @property
+    def level(self) -> float:
+        """Level of one upper bound, so that all of them hold together."""
+        return (1 - CONFIDENCE) / (2 * len(self.table.membership) + len(self.table.gaps))
+
+    def _rules(self) -> Iterator[Rule]:
+        outside = self.table.outside_domain
+        yield Rule(
+            code="DPS421",
+            holds=not outside,
+            breach=f"the table leaves the declared domain in {', '.join(outside)}.",
+        )
+
+    def _violations(self) -> Iterator[Violation]:
+        for attack in self.table.membership:
+            if attack.p_value is not None:
+                yield Violation(
+                    code="DPS422",
+                    name=f"the attack {attack.name}",
+                    p_value=attack.p_value,
+                    p_tail=attack.p_exact,
+                    real_rows=True,
+                )
+        for gap in self.table.gaps:
+            if gap.p_value is not None:
+                yield Violation(
+                    code="DPS423" if gap.hard else "DPS422",
+                    name=f"the attack {gap.name}",
+                    p_value=gap.p_value,
+                    real_rows=True,
+                )
+        if self.canaries is not None:
+            yield Violation(
+                code="DPS424",
+                name="the canary audit of the method",
+                p_value=self.canaries.p_value,
+                real_rows=self.canaries.mode != "surrogate",
+            )
+
+    def _risks(self) -> Iterator[Risk]:
+        for attack in self.table.membership:
+            yield Risk(
+                code="DPS431",
+                name=f"the attack {attack.name}",
+                quantity="AUC",
+                upper=attack.auc.upper(self.level),
+                accepted=self.policy.most_auc,
+            )
+            rate = attack.rates.get(_TRUE_ALARMS_AT)
+            if rate is not None:
+                yield Risk(
+                    code="DPS432",
+                    name=f"the attack {attack.name}",
+                    quantity="rate of true alarms at 1% false ones",
+                    upper=rate.upper(self.level),
+                    accepted=self.policy.most_true_alarms,
+                )
+        for gap in self.table.gaps:
+            yield Risk(
+                code="DPS433",
+                name=f"the attack {gap.name}",
+                quantity="excess on fitted records",
+                upper=gap.limits(self.level)[1],
+                accepted=self.policy.most_excess,
+            )
+
+    def _silent(self) -> Iterator[Finding]:
+        if self.claim is None:
+            yield _note("DPS441", "no claim was given: no attack has a cap to be compared with.")
+        if self.table.others < self.policy.least_holdout:
+            yield _note(
+                "DPS442", "too few records were held out for upper bounds that mean something."
+            )
+        if self.canaries is None:
+            yield _note("DPS443", "the method was not audited with canaries.")
+        elif self.canaries.ceiling < self.canaries.claim:
+            yield _note("DPS444", "the canary audit could not have certified the claimed ε.")
+
+    # -- output --------------------------------------------------------------------------------
+
+    def frame(self) -> pd.DataFrame:
+        """Return one row per attack.
+
+        Returns
+        -------
+        DataFrame
+            Columns attack, kind, value, lower, upper, cap, p_value: AUC of membership attacks,
+            difference of success rates of the others, bounds that hold together.
+        """
+        import pandas as pd
+
+        rows: list[tuple[object, ...]] = [
+            (a.name, "AUC", a.auc.point, a.auc.lower(self.level), a.auc.upper(self.level),
+             a.auc_cap, a.p_value)
+            for a in self.table.membership
+        ]  # fmt: skip
+        rows += [
+            (g.name, "difference", g.difference, *g.limits(self.level), None, g.p_value)
+            for g in self.table.gaps
+        ]
+        names = ["attack", "kind", "value", "lower", "upper", "cap", "p_value"]
+        frame = pd.DataFrame(rows, columns=pd.Index(names))
+        return frame.astype(dict.fromkeys(names[2:], "float64"))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the whole report as plain values for JSON."""
+        return {
+            "format": FORMAT,
+            "notice": BANNER,
+            "meaning": MEANING,
+            "schema": {"name": self.schema_name, "sha256": self.schema_sha256},
+            "table_sha256": self.table_sha256,
+            "created": self.created,
+            "verdict": str(self.verdict),
+            **self._figures(),
+            "findings": [
+                {"code": f.code, "severity": str(f.severity), "message": f.message}
+                for f in self.decision.findings
+            ],
+        }
+
+    def _figures(self) -> dict[str, Any]:
+        policy = self.policy
+        return {
+            "seed": self.seed,
+            "policy": {name: getattr(policy, name) for name in policy.__slots__},
+            "table": self.table.to_dict(),
+            "canaries": None if self.canaries is None else self.canaries.to_dict(),
+        }
+
+    def evidence(self) -> Evidence:
+        """Return the report as evidence bound to the table.
+
+        Raises
+        ------
+        UsageError
+            If no digest of the table was given.
+        """
+        if self.table_sha256 is None:
+            raise UsageError(
+                "the report is not bound to a file.",
+                fix="call audit with table_sha256=dpsynth.evidence.table_sha256(path).",
+            )
+        return Evidence(
+            kind="audit",
+            table_sha256=self.table_sha256,
+            created=self.created,
+            metrics={
+                **self._figures(),
+                "notice": BANNER,
+                "meaning": MEANING,
+                "schema_sha256": self.schema_sha256,
+            },
+            findings=self.decision.findings,
+            verdict=self.verdict,
+            disclosure="internal",
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write the confidential page; an existing file is not replaced.
+
+        Raises
+        ------
+        MissingExtraError
+            If the extra ``report`` is not installed.
+        IntegrityError
+            If the file exists.
+        """
+        from dpsynth.files import write_bytes
+        from privacy_audits.page import to_html
+
+        write_bytes(Path(path), to_html(self).encode())
+
+    def __repr__(self) -> str:
+        return f"AuditReport({self.schema_name!r}, verdict={VERDICTS[self.verdict]}, confidential)"
+
+    def __str__(self) -> str:
+        claim = self.claim
+        lines = [
+            f"Audit of {self.schema_name!r}: {VERDICTS[self.verdict]}",
+            f"  {BANNER}",
+            f"  {REASONS[self.verdict]}",
+            "",
+            "  claim: " + ("none" if claim is None else f"ε = {claim.epsilon:g}, δ = {claim.delta:g}"),
+            "",
+            f"  {'attack on the table':<28}{'AUC':>7}{'95 % bounds, jointly':>24}{'cap':>8}"
+            f"{'ε ≥':>8}{'ceiling':>9}",
+        ]
+        for attack in self.table.membership:
+            low, high = attack.auc.lower(self.level), attack.auc.upper(self.level)
+            cap = "–" if attack.auc_cap is None else f"{attack.auc_cap:.3f}"
+            lines.append(
+                f"  {attack.name:<28}{attack.auc.point:>7.3f}{f'[{low:.3f}, {high:.3f}]':>24}"
+                f"{cap:>8}{attack.one_run.lower:>8.2f}{attack.one_run.ceiling:>9.2f}"
+            )
+        lines += ["", f"  {'with a held-out control':<28}{'fitted':>7}{'held out':>10}{'excess':>9}"]
+        for gap in self.table.gaps:
+            low, high = gap.limits(self.level)
+            lines.append(
+                f"  {gap.name:<28}{gap.fitted.point:>7.3f}{gap.held_out.point:>10.3f}"
+                f"{gap.difference:>+9.3f}  [{low:+.3f}, {high:+.3f}]"
+            )
+        lines += [
+            "",
+            f"  closer to fitted than to held-out rows: {self.table.screening.closer_to_members:.3f} "
+            "(SCREENING, no evidence)",
+        ]
+        if not self.table.randomised:
+            lines.append("  ε bounds on the table are HEURISTIC: no coins were recorded.")
+        if self.canaries is not None:
+            lines += ["", "  canaries in the method"]
+            for sentence in self.canaries.sentences():
+                lines += textwrap.wrap(sentence, 92, initial_indent="    ", subsequent_indent="      ")
+        lines.append("")
+        for finding in self.decision.findings:
+            lines += textwrap.wrap(str(finding), 96, initial_indent="  ", subsequent_indent="    ")
+        lines += textwrap.wrap(MEANING, 96, initial_indent="  ", subsequent_indent="  ")
+        return "\n".join(lines)
+
+
+def _note(code: str, message: str) -> Finding:
+    return Finding(code, Severity.INFO, message)
+
+
+def finite(value: float) -> float | None:
+    """Return a number that JSON can hold, or None."""
+    return value if math.isfinite(value) else None
