@@ -4,6 +4,7 @@
 attack                asks                                                        rule
 ====================  ==========================================================  ==============
 exact-copies          do fitted rows occur more often than held-out ones          hard
+near-copies           do released rows lie right beside fitted rows more often            hard
 outside-domain        do values leave the declared public domain                  hard, no chance
 dcr, dcr-difference   who is close to a released row                              soft
 dcr:outlying          the same among the most outlying records                    soft

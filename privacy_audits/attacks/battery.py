@@ -23,7 +23,7 @@ from privacy_audits.attacks.linkability import linkability
 from privacy_audits.attacks.marginal import Clique, Marginals
 from privacy_audits.attacks.membership import Judge
 from privacy_audits.attacks.proximity import CalibratedProximity, Proximity, outlying, screening
-from privacy_audits.attacks.rare import RareCombinations, exact_copies
+from privacy_audits.attacks.rare import RareCombinations, exact_copies, near_copies
 from privacy_audits.attacks.result import Gap, Membership, TableAudit
 from privacy_audits.attacks.singling_out import singling_out
 from privacy_audits.estimate.one_run import COINS
@@ -129,12 +129,14 @@ def audit_table(
         assumptions=HEURISTIC if coins is None else COINS,
         alpha=alpha,
     )
-    gaps = _gaps(schema, comparison, blocks, inside, claim=claim, rng=rng)
+    gaps = [
+        exact_copies(*exact, claim=claim),
+        near_copies(comparison, inside, judge.groups, claim=claim),
+        *_gaps(schema, comparison, blocks, inside, claim=claim, rng=rng),
+    ]
     return TableAudit(
         membership=tuple(_membership(comparison, marginals, judge, rng=rng)),
-        gaps=tuple(
-            found for found in (exact_copies(*exact, claim=claim), *gaps) if found is not None
-        ),
+        gaps=tuple(found for found in gaps if found is not None),
         outside_domain=tuple(violations(frame, bare)),
         screening=screening(
             blocks[0],

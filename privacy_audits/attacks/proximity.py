@@ -37,13 +37,14 @@ class Proximity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibratedProximity:
-    """Closeness to the nearest released row beyond what the nearest reference row explains."""
+    """Closeness to the nearest released row beyond what the density of the population explains."""
 
     name: ClassVar[str] = "dcr-difference"
 
     def scores(self, comparison: Comparison) -> FloatArray:
         """Return one score per target; higher means member."""
-        return (comparison.to_reference[:, 0] - comparison.to_synthetic[:, 0]).astype(np.float64)
+        local = comparison.to_reference.mean(axis=1)
+        return (local - comparison.to_synthetic[:, 0]).astype(np.float64)
 
 
 def outlying(comparison: Comparison, *, share: float, least: int) -> npt.NDArray[np.intp]:

@@ -14,6 +14,9 @@ from privacy_audits.attacks.comparison import Comparison
 from privacy_audits.attacks.result import Gap, gap
 from privacy_audits.estimate.roc import Rate
 
+NEAR = 0.05
+"""Distance below which a released row is a near copy, in local distances of the population."""
+
 IntArray = npt.NDArray[np.int64]
 
 
@@ -46,6 +49,42 @@ def exact_copies(
             return None
         rates.append(Rate(successes=int(there[rare].sum()), trials=len(rare)))
     return gap("exact-copies", rates[0], rates[1], claim=claim, hard=True)
+
+
+def near_copies(
+    comparison: Comparison,
+    inside: npt.NDArray[np.bool_],
+    groups: IntArray,
+    *,
+    claim: Budget | None,
+) -> Gap | None:
+    """Compare how often members and non-members have a released row right beside them.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        The tables.
+    inside : ndarray of bool, shape (m,)
+        Which targets were members.
+    groups : ndarray of int, shape (m,)
+        Equal rows have equal numbers; only targets that no other target equals count.
+    claim : Budget or None
+        What the release claims.
+
+    Returns
+    -------
+    Gap or None
+        Share of targets to which a released row is nearer than a twentieth of the mean distance
+        to the five nearest reference rows. None where a side has no target of its own.
+    """
+    single = np.bincount(groups)[groups] == 1
+    near = comparison.to_synthetic[:, 0] < NEAR * comparison.to_reference.mean(axis=1)
+    rates = []
+    for side in (inside, ~inside):
+        if not (side & single).any():
+            return None
+        rates.append(Rate(successes=int(near[side & single].sum()), trials=int((side & single).sum())))
+    return gap("near-copies", rates[0], rates[1], claim=claim, hard=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
