@@ -13,13 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from dpsynth.codec import Codec
-from dpsynth.schema import Column, Kind
+from dpsynth.schema import Kind
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 MOST_GROUPS = 32
 """Most groups of a column."""
+
+_MEAN_STEP = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,32 +55,67 @@ class Groups:
         return np.bincount(self.of_code, minlength=self.size)
 
 
-def group_codes(codec: Codec, *, least: float) -> tuple[Groups, ...]:
+def group_codes(
+    codec: Codec, *, sigma: float, least_ordered: float, least_level: float
+) -> tuple[Groups, ...]:
     """Return the groups of every column.
 
     Parameters
     ----------
     codec : Codec
         Fitted.
-    least : float
-        Rows below which a group is merged with another.
+    sigma : float
+        Noise of a table's cell.
+    least_ordered, least_level : float
+        Rows below which a group is merged, in a column with an order and in one without, in units
+        of ``sigma`` times the mean number of groups of a column.
 
     Notes
     -----
+    A group has a cell for every group of the other column, so that the error that a table is rid
+    of by one group less is ``sigma`` times the number of those; this is what the threshold follows.
+    More groups raise the threshold, and a higher threshold leaves fewer groups: the two meet in one
+    number, which is searched for.
+
     Codes that have an order are merged with a neighbour: always the lightest group with the
     lighter of the two, so that a heavy value stays alone. Levels without an order that are rare
     become one group.
     """
-    return tuple(_grouped(column, codec, least=least) for column in codec.schema.modelled)
+
+    def grouped(mean: float) -> tuple[Groups, ...]:
+        return tuple(
+            _ordered(codec, column.name, least_ordered * sigma * mean)
+            if column.is_numeric or column.kind == Kind.ORDINAL
+            else _unordered(codec, column.name, least_level * sigma * mean)
+            for column in codec.schema.modelled
+        )
+
+    few, many = 1.0, float(MOST_GROUPS)
+    while many - few > _MEAN_STEP:
+        middle = (few + many) / 2
+        if np.mean([part.size for part in grouped(middle)]) >= middle:
+            few = middle
+        else:
+            many = middle
+    return grouped(few)
 
 
-def _grouped(column: Column, codec: Codec, *, least: float) -> Groups:
-    shares = code_shares(codec, column.name)
-    merge = _neighbours if column.is_numeric or column.kind == Kind.ORDINAL else _rare
-    values = merge(shares[:-1], least, MOST_GROUPS - 1)
-    # Null is a group of its own where it is not rare.
-    null = values.max() + 1 if shares[-1] >= least else np.argmin(np.bincount(values, shares[:-1]))
+def _ordered(codec: Codec, name: str, least: float) -> Groups:
+    shares = code_shares(codec, name)
+    values = _neighbours(shares[:-1], least, MOST_GROUPS - 1)
+    # Null has no neighbour: alone, or with the lightest group.
+    lightest = int(np.argmin(np.bincount(values, shares[:-1])))
+    null = values.max() + 1 if shares[-1] >= least else lightest
     return Groups(of_code=np.append(values, null), shares=shares)
+
+
+def _unordered(codec: Codec, name: str, least: float) -> Groups:
+    shares = code_shares(codec, name)
+    by_mass = np.argsort(-shares, kind="stable")[: MOST_GROUPS - 1]
+    kept = np.sort(by_mass[shares[by_mass] >= least])
+    of_code = np.full(shares.size, kept.size, dtype=np.int64)
+    of_code[kept] = np.arange(kept.size)
+    return Groups(of_code=of_code, shares=shares)
 
 
 def code_shares(codec: Codec, name: str) -> FloatArray:
@@ -101,11 +138,3 @@ def _neighbours(shares: FloatArray, least: float, most: int) -> IntArray:
         masses[first : first + 2] = [masses[first] + masses[first + 1]]
         del ends[first]
     return np.searchsorted(ends, np.arange(shares.size), side="right").astype(np.int64)
-
-
-def _rare(shares: FloatArray, least: float, most: int) -> IntArray:
-    by_mass = np.argsort(-shares, kind="stable")
-    kept = by_mass[: most - 1][shares[by_mass[: most - 1]] >= least]
-    of_code = np.full(shares.size, kept.size, dtype=np.int64)
-    of_code[np.sort(kept)] = np.arange(kept.size)
-    return of_code

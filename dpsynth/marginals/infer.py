@@ -30,7 +30,7 @@ _RAKINGS = 100
 _FLOOR = 1e-6
 """Share of independence in a table: keeps raking from dividing by a margin that vanished."""
 
-_DRAWN_AT_ONCE = 1 << 16
+_CELLS_AT_ONCE = 1 << 22
 
 
 def settle_margins(
@@ -203,8 +203,9 @@ def draw_rows(shares: npt.ArrayLike, given: IntArray, rng: np.random.Generator) 
     # A uniform that rounds up to the total must not fall behind the last category with weight.
     last = np.argmax(cumulative >= totals[:, None], axis=1)
     drawn = np.empty(given.size, dtype=np.int64)
-    for start in range(0, given.size, _DRAWN_AT_ONCE):
-        part = given[start : start + _DRAWN_AT_ONCE]
+    rows = max(1, _CELLS_AT_ONCE // cumulative.shape[1])
+    for start in range(0, given.size, rows):
+        part = given[start : start + rows]
         height = rng.random(part.size) * totals[part]
         drawn[start : start + part.size] = np.minimum(
             (cumulative[part] <= height[:, None]).sum(axis=1), last[part]

@@ -70,6 +70,7 @@ def measure_pairs(
     sizes: Sequence[int],
     *,
     event: DiscreteGaussian,
+    unit: PrivacyUnit,
     noise: NoiseSource,
 ) -> dict[Edge, IntArray]:
     """Release the tables of some pairs.
@@ -82,6 +83,8 @@ def measure_pairs(
         Which pairs, from public facts and earlier releases.
     event : DiscreteGaussian
         The event that was booked, for this number of pairs.
+    unit : PrivacyUnit
+        Who is protected.
     noise : NoiseSource
         Where the noise comes from.
 
@@ -94,8 +97,9 @@ def measure_pairs(
     -------
     The event, spent in full.
     """
-    return {
-        edge: release_counts(table.ravel(), sigma=event.sigma, noise=noise).reshape(table.shape)
-        for edge in edges
-        for table in [count_pair(grouped, edge, sizes)]
-    }
+    exact = {edge: count_pair(grouped, edge, sizes) for edge in edges}
+    with noise.declaring(histogram_event(sigma=event.sigma, histograms=len(exact), unit=unit)):
+        return {
+            edge: release_counts(table.ravel(), sigma=event.sigma, noise=noise).reshape(table.shape)
+            for edge, table in exact.items()
+        }

@@ -39,7 +39,11 @@ TARGET_PAIRS = "pairs with the target"
 CHOICE = "choice of the tree"
 TREE_PAIRS = "pairs of the tree"
 
+_NUMERIC_CODES = 64
+"""Twice as many as groups: one-way shares are kept finer than tables."""
+
 _ABSOLUTE_MEAN = math.sqrt(2 / math.pi)
+"""Mean of the absolute value of a standard normal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,24 +56,25 @@ class MSTSettings:
         Share of the budget, in units of μ², for one-way counts.
     choice_share : float
         Share for choosing the tree; what is left buys the tables.
-    least_mass : float
-        Groups of codes hold at least this many noise deviations of a table's cell, times the root
-        of the number of rows over that deviation.
+    least_ordered, least_level : float
+        Rows below which groups of codes are merged, in a column with an order and in one without
+        (:func:`dpsynth.marginals.groups.group_codes`).
     penalty : float
         Part of a table's expected error that is taken off its score.
     """
 
     codec_share: float = 0.2
     choice_share: float = 0.1
-    least_mass: float = 1.0
-    penalty: float = 0.0
+    least_ordered: float = 1.7
+    least_level: float = 0.25
+    penalty: float = 0.3
 
     def __post_init__(self) -> None:
         shares = self.codec_share, self.choice_share
         if min(shares) <= 0 or sum(shares) >= 1:
             raise UsageError("both shares must be positive and leave something for the tables.")
-        if not (self.least_mass > 0 and self.penalty >= 0):
-            raise UsageError("least_mass must be positive, and penalty at least 0.")
+        if min(self.least_ordered, self.least_level, self.penalty) < 0:
+            raise UsageError("least_ordered, least_level and penalty must be at least 0.")
 
 
 class MST(Synthesizer):
@@ -116,6 +121,10 @@ class MST(Synthesizer):
         self._tree: Tree
 
     # -- the plan --------------------------------------------------------------------------------
+
+    def _default_codec(self, budget: Budget, units: int) -> CodecSettings:
+        del budget, units
+        return CodecSettings(numeric_codes=_NUMERIC_CODES)
 
     def _plan_charges(
         self, budget: Budget, units: int, codec: CodecSettings
@@ -250,8 +259,12 @@ class _Fit:
         self._settings, self._target, self._nodes = model.settings, model._target, model._nodes
         self._rows = model._codec.rows
         self.ran: list[PlannedCharge] = []
-        least = self._settings.least_mass * math.sqrt(self._rows * self._sigma)
-        self.groups = group_codes(model._codec, least=least)
+        self.groups = group_codes(
+            model._codec,
+            sigma=self._sigma,
+            least_ordered=self._settings.least_ordered,
+            least_level=self._settings.least_level,
+        )
         self._sizes = [part.size for part in self.groups]
         self._grouped = np.stack(
             [part.of_code[codes[:, column]] for column, part in enumerate(self.groups)], axis=1
@@ -270,7 +283,9 @@ class _Fit:
     def _measure(self, step: str, edges: Sequence[Edge]) -> None:
         event = self._event(step)
         assert isinstance(event, DiscreteGaussian)
-        noisy = measure_pairs(self._grouped, edges, self._sizes, event=event, noise=self._noise)
+        noisy = measure_pairs(
+            self._grouped, edges, self._sizes, event=event, unit=self._unit, noise=self._noise
+        )
         stated = histogram_event(sigma=event.sigma, histograms=len(noisy), unit=self._unit)
         self.ran.append(PlannedCharge(step=step, mechanism=stated))
         self._noisy |= noisy

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
@@ -158,15 +159,23 @@ def choose(
 
     Privacy
     -------
-    One of the ``count`` draws of the event.
+    One of the ``count`` draws of the event. Under audit the scores are written down, and as the
+    answer which of them was drawn.
     """
-    weights = _weights(scores, epsilon=event.epsilon, sensitivity=score_sensitivity(unit))
-    left = _uniform_below(sum(weights), noise)
-    for place, weight in enumerate(weights):
-        left -= weight
-        if left < 0:
-            return place
-    raise AssertionError("a number below the sum of all weights falls into one of them.")
+    moved = score_sensitivity(unit)
+    weights = _weights(scores, epsilon=event.epsilon, sensitivity=moved)
+    drawn = _uniform_below(sum(weights), noise)
+    place = next(at for at, end in enumerate(accumulate(weights)) if drawn < end)
+    if noise.transcript is not None:
+        exact = np.asarray(scores, dtype=np.float64)
+        with noise.declaring(replace(event, count=1)):
+            noise.transcript.write(
+                "choose",
+                query=exact,
+                released=np.arange(exact.size) == place,
+                sensitivity=moved,
+            )
+    return place
 
 
 def _uniform_below(end: int, noise: NoiseSource) -> int:

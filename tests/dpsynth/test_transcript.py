@@ -73,7 +73,7 @@ def pate(schema: dp.Schema) -> Synthesizer:
     return dp.PATEGAN(schema, settings=PATEGANSettings(**sizes))
 
 
-METHODS = [dp.Independent, vae, ctgan, autoregressive, pate]
+METHODS = [dp.Independent, dp.MST, vae, ctgan, autoregressive, pate]
 UNITS = [{}, {"id": "patient", "max_rows": 3, "relation": "replace_one"}]
 
 
