@@ -89,8 +89,8 @@ class SampledGaussianChannel:
 
     def epsilon(self, mu: float, delta: float) -> float:
         """Return the least ε that covers both directions at ``delta``."""
-        if mu == 0:
-            return 0.0
+        if mu == 0 or math.isinf(mu):
+            return mu
         return crossing(lambda epsilon: self._delta(mu, epsilon) <= delta)
 
     def _delta(self, mu: float, epsilon: float) -> float:

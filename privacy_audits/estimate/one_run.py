@@ -26,6 +26,9 @@ COINS = (
     "number of guesses declared beforehand",
 )
 
+_FAR = 12.0
+"""Standard deviations beyond which nothing is left of a binomial law in float64."""
+
 
 def one_run(guesses: Guesses, *, delta: float, alpha: float) -> Bound:
     """Bound ε from below, whatever the mechanism.
@@ -68,10 +71,14 @@ def one_run_p_value(guesses: Guesses, *, epsilon: float, delta: float) -> float:
     beta = float(betaincc(wrong + 1, right, miss))
     if delta == 0:
         return beta
-    steps = np.arange(1, right + 1)
-    lower = right - steps
-    reach = np.ones(right)
-    reach[:-1] = betaincc(made - lower[:-1] + 1, lower[:-1], miss)
+    # No step reaches further down than where all of the binomial law lies above: 1/i only falls.
+    mean, spread = made * (1 - miss), math.sqrt(made * miss * (1 - miss))
+    floor = max(1, min(right - 1, math.floor(mean - _FAR * (spread + 1))))
+    reached = np.arange(right - 1, floor - 1, -1)
+    steps = right - reached
+    reach = betaincc(made - reached + 1, reached, miss)
+    if floor == 1:
+        steps, reach = np.append(steps, right), np.append(reach, 1.0)
     share = float(np.max((reach - beta) / steps))
     return min(1.0, beta + 2 * guesses.canaries * delta * max(0.0, share))
 
