@@ -12,6 +12,7 @@ from tests.broken import (
     accounting,
     adversarial,
     clipping,
+    copying,
     counting,
     keys,
     noise,
@@ -21,7 +22,7 @@ from tests.broken import (
     voting,
 )
 from tests.broken import choosing as mst
-from tests.broken.benches import Bench, accounts, choosing, fits, loops, releases, sums
+from tests.broken.benches import Bench, accounts, choosing, fits, loops, releases, sums, tables
 
 
 @dataclass(frozen=True)
@@ -260,6 +261,16 @@ TWINS: dict[str, Twin] = {
     ),
     "one stream for all": Twin("M16", fits.adversarial_fit, adversarial.OneStreamForAll, "replay"),
     "student sees rows": Twin("M16", fits.vote_fit, voting.StudentSeesRows, "replay"),
+    "near copies": Twin(
+        "M17", tables.released_table, copying.five_percent_near_copies, "hard rules"
+    ),
+    "copies of outliers": Twin(
+        "M17", tables.released_table, copying.one_percent_outlier_copies, "hard rules"
+    ),
+    "smoothed bootstrap": Twin("M17", tables.released_table, copying.smoothed_bootstrap, "attacks"),
+    "over-fitted generator": Twin(
+        "M17", tables.released_table, copying.memorising_chain, "attacks"
+    ),
     "noise x2": Twin(BEYOND, releases.step_release, noise.double_noise, "noise scale"),
     "noise cut off": Twin(BEYOND, releases.step_release, noise.noise_cut_off, "noise law"),
     "noise off the grid": Twin(
