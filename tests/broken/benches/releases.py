@@ -42,12 +42,12 @@ def count_release(released: Callable, seed: int) -> Results:
     yield noise_independence(release, exact)
 
 
-@bench(real=discover_levels, runs="1 release of 2,000 levels; 3 × 400 selections")
+@bench(real=discover_levels, runs="1 release of 2,000 levels; 3 × 1,000 selections")
 def levels(discover: Callable, seed: int) -> Results:
     yield noise_scale(rigs.selected_counts(discover), np.full(2000, 60.0 + seed % 9), sigma=2.0)
     for newcomer in (["x"], ["x"] * 4, ["x", "y", "z", "w"]):
         yield selection_failure(
-            rigs.select(discover), ["common"] * 50, newcomer, failure_delta=0.05, rounds=400
+            rigs.select(discover), ["common"] * 50, newcomer, failure_delta=0.05, rounds=1000
         )
 
 
