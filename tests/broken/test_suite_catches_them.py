@@ -1,8 +1,8 @@
 """Every broken twin is caught, by the check that is meant for it, and the real part is not.
 
 False alarms: 1e-6 per statistical result of a real part; ``tests/broken/false_alarms.py`` counts
-them over many passes. Misses: the weakest twin stands about eight standard errors beyond what alarms.
-What is exact draws nothing, or draws the same coins in every run.
+them over many passes. Misses: the weakest twin stands about eight standard errors beyond what
+alarms. What is exact draws nothing, or draws the same coins in every run.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from tests.broken import (
     clipping,
     copying,
     counting,
+    estimating,
     keys,
     noise,
     sampling,
@@ -22,7 +23,17 @@ from tests.broken import (
     voting,
 )
 from tests.broken import choosing as mst
-from tests.broken.benches import Bench, accounts, choosing, fits, loops, releases, sums, tables
+from tests.broken.benches import (
+    Bench,
+    accounts,
+    bounds,
+    choosing,
+    fits,
+    loops,
+    releases,
+    sums,
+    tables,
+)
 
 
 @dataclass(frozen=True)
@@ -270,6 +281,15 @@ TWINS: dict[str, Twin] = {
     "smoothed bootstrap": Twin("M17", tables.released_table, copying.smoothed_bootstrap, "attacks"),
     "over-fitted generator": Twin(
         "M17", tables.released_table, copying.memorising_chain, "attacks"
+    ),
+    "bounds: level not halved": Twin(
+        "M18", bounds.estimators, estimating.LEVEL_NOT_HALVED, "coverage"
+    ),
+    "bounds: swapped arguments": Twin(
+        "M18", bounds.estimators, estimating.SWAPPED_ARGUMENTS, "bound below point"
+    ),
+    "bounds: threshold on the same scores": Twin(
+        "M18", bounds.estimators, estimating.THRESHOLD_ON_THE_SAME_SCORES, "coverage of a choice"
     ),
     "noise x2": Twin(BEYOND, releases.step_release, noise.double_noise, "noise scale"),
     "noise cut off": Twin(BEYOND, releases.step_release, noise.noise_cut_off, "noise law"),

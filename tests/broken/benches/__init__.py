@@ -1,6 +1,6 @@
 """Benches: a part under test to the results of all checks that concern it."""
 
-from tests.broken.benches import accounts, choosing, fits, loops, releases, sums, tables
+from tests.broken.benches import accounts, bounds, choosing, fits, loops, releases, sums, tables
 from tests.broken.benches.bench import BENCHES, Bench, Results
 
 __all__ = [
@@ -8,6 +8,7 @@ __all__ = [
     "Bench",
     "Results",
     "accounts",
+    "bounds",
     "choosing",
     "fits",
     "loops",
