@@ -130,7 +130,9 @@ class Measurement(_InMemoryOnly):
     @property
     def squared_mu(self) -> float:
         """(sensitivity/σ)² of the whole: of one query, before any amplification by sampling."""
-        return max((r.sensitivity / r.sigma) ** 2 for r in self.releases) if self.releases else 0.0
+        parts = [(part.sensitivity / part.sigma) ** 2 for part in self.releases]
+        # Of NumPy, so that one that is no number is not passed over.
+        return float(np.max(parts)) if parts else 0.0
 
     def ran(self) -> Mechanism:
         """Return the declared event with the noise that was used, the least of all parts.
@@ -328,7 +330,7 @@ def composed(mechanisms: Iterable[Mechanism]) -> tuple[Mechanism, ...]:
     first: dict[str, Mechanism] = {}
     for mechanism in mechanisms:
         repeats = _REPEATS.get(type(mechanism))
-        key = _key(mechanism, without=repeats)
+        key = canonical(mechanism, without=repeats)
         if repeats is None:
             # Not merged: two selections fail twice.
             key = f"{key}#{sum(name.startswith(key + '#') for name in first)}"
@@ -344,17 +346,19 @@ def composed(mechanisms: Iterable[Mechanism]) -> tuple[Mechanism, ...]:
 
 def same_events(first: Iterable[Mechanism], second: Iterable[Mechanism]) -> bool:
     """Tell whether two sequences are the same events, in whatever order and pieces."""
-    a, b = ([_key(event) for event in composed(events)] for events in (first, second))
+    a, b = ([canonical(event) for event in composed(events)] for events in (first, second))
     return a == b
 
 
-def _key(mechanism: Mechanism, *, without: str | None = None) -> str:
+def canonical(mechanism: Mechanism, *, without: str | None = None) -> str:
+    """Return a text that is the same for equal events: reals to 12 digits, ``without`` a field."""
+
     def rounded(value: object) -> object:
         if isinstance(value, float):
             return f"{value:.12g}"
         if isinstance(value, tuple):
             # Candidates of a selection: what each runs, in whatever order.
-            return [[_key(event) for event in composed(part)] for part in value]
+            return [[canonical(event) for event in composed(part)] for part in value]
         return str(value)
 
     named = {f.name: rounded(getattr(mechanism, f.name)) for f in fields(mechanism)}

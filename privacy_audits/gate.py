@@ -125,6 +125,8 @@ class Risk:
         Upper bound, at a level that makes all of an audit's hold together.
     accepted : float
         From the policy.
+    p_no_influence : float
+        Chance of what was seen if being fitted had no influence at all.
     """
 
     code: str
@@ -132,6 +134,7 @@ class Risk:
     quantity: str
     upper: float
     accepted: float
+    p_no_influence: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +184,8 @@ def decide(
     violations : sequence of Violation
         Adjusted together after Holm.
     risks : sequence of Risk
-        Any bound above what is accepted goes to a person.
+        A bound above what is accepted goes to a person where being fitted had an influence (Holm);
+        where none was seen, the bound is wide because records are few.
     silent : iterable of Finding
         Reasons for which the instruments could not have seen a violation.
 
@@ -213,16 +217,22 @@ def decide(
                     "decides.",
                 )
             )
-    doubtful += [
-        _warning(
-            risk.code,
-            f"{risk.name}: its {risk.quantity} may be above the {risk.accepted:g} that the policy "
-            "accepts.",
-        )
-        for risk in risks
-        if not risk.upper <= risk.accepted
-    ]
-    unable = tuple(silent)
+    unable = list(silent)
+    influence = holm([risk.p_no_influence for risk in risks])
+    for risk, p_value in zip(risks, influence, strict=True):
+        if risk.upper <= risk.accepted:
+            continue
+        if p_value < policy.alpha:
+            doubtful.append(_warning(risk.code, _above(risk)))
+        else:
+            unable.append(
+                Finding(
+                    risk.code,
+                    Severity.INFO,
+                    f"{risk.name}: too few records to bound its {risk.quantity} by the "
+                    f"{risk.accepted:g} that the policy accepts.",
+                )
+            )
     if blocking:
         verdict = Verdict.FAIL
     elif doubtful:
@@ -232,6 +242,13 @@ def decide(
     else:
         verdict = Verdict.PASS
     return Decision(verdict=verdict, findings=(*blocking, *doubtful, *unable))
+
+
+def _above(risk: Risk) -> str:
+    return (
+        f"{risk.name}: fitted records are told from others, and its {risk.quantity} may be above "
+        f"the {risk.accepted:g} that the policy accepts."
+    )
 
 
 def _error(code: str, message: str) -> Finding:

@@ -42,9 +42,7 @@ def to_html(audit: report.AuditReport) -> str:
         claim=claim,
         level=level,
         roc=[figures.roc_line(attack.name, attack.curve) for attack in audit.table.membership],
-        cap=None
-        if claim is None
-        else figures.cap_line(epsilon=claim.epsilon, delta=claim.delta),
+        cap=None if claim is None else figures.cap_line(epsilon=claim.epsilon, delta=claim.delta),
         areas=[
             figures.span(
                 attack.name,
@@ -60,7 +58,12 @@ def to_html(audit: report.AuditReport) -> str:
         bounds=bounds,
         spans=[
             figures.span(
-                name, low=0.0, high=bound.lower, mark=bound.point, limit=bound.ceiling, axis=(0, top)
+                name,
+                low=0.0,
+                high=bound.lower,
+                mark=bound.point,
+                limit=bound.ceiling,
+                axis=(0, top),
             )
             for name, bound in bounds
         ],

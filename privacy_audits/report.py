@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,6 +26,9 @@ MEANING = (
 )
 
 _TRUE_ALARMS_AT = 0.01
+
+_FEWEST = 200
+"""Records on a side below which an AUC of one half is not bounded by 0.6, all bounds together."""
 
 VERDICTS = {
     Verdict.FAIL: "BLOCK",
@@ -113,6 +115,14 @@ class AuditReport:
             holds=not outside,
             breach=f"the table leaves the declared domain in {', '.join(outside)}.",
         )
+        for gap in self.table.gaps:
+            if gap.hard:
+                yield Rule(
+                    code="DPS423",
+                    holds=not gap.violated,
+                    breach=f"{gap.name}: fitted rows are in the table more often than the claim "
+                    "allows, held-out rows are not.",
+                )
 
     def _violations(self) -> Iterator[Violation]:
         for attack in self.table.membership:
@@ -127,7 +137,7 @@ class AuditReport:
         for gap in self.table.gaps:
             if gap.p_value is not None:
                 yield Violation(
-                    code="DPS423" if gap.hard else "DPS422",
+                    code="DPS422",
                     name=f"the attack {gap.name}",
                     p_value=gap.p_value,
                     real_rows=True,
@@ -142,12 +152,16 @@ class AuditReport:
 
     def _risks(self) -> Iterator[Risk]:
         for attack in self.table.membership:
+            if attack.auc.groups < _FEWEST:
+                # Few records by design: what they show is tested, and not bounded from above.
+                continue
             yield Risk(
                 code="DPS431",
                 name=f"the attack {attack.name}",
                 quantity="AUC",
                 upper=attack.auc.upper(self.level),
                 accepted=self.policy.most_auc,
+                p_no_influence=attack.p_no_influence,
             )
             rate = attack.rates.get(_TRUE_ALARMS_AT)
             if rate is not None:
@@ -157,6 +171,7 @@ class AuditReport:
                     quantity="rate of true alarms at 1% false ones",
                     upper=rate.upper(self.level),
                     accepted=self.policy.most_true_alarms,
+                    p_no_influence=attack.p_no_influence,
                 )
         for gap in self.table.gaps:
             yield Risk(
@@ -165,6 +180,7 @@ class AuditReport:
                 quantity="excess on fitted records",
                 upper=gap.limits(self.level)[1],
                 accepted=self.policy.most_excess,
+                p_no_influence=gap.p_no_influence,
             )
 
     def _silent(self) -> Iterator[Finding]:
@@ -279,12 +295,14 @@ class AuditReport:
 
     def __str__(self) -> str:
         claim = self.claim
+        claimed = "none" if claim is None else f"ε = {claim.epsilon:g}, δ = {claim.delta:g}"
         lines = [
             f"Audit of {self.schema_name!r}: {VERDICTS[self.verdict]}",
             f"  {BANNER}",
             f"  {REASONS[self.verdict]}",
             "",
-            "  claim: " + ("none" if claim is None else f"ε = {claim.epsilon:g}, δ = {claim.delta:g}"),
+            "  claim: "
+            + ("none" if claim is None else f"ε = {claim.epsilon:g}, δ = {claim.delta:g}"),
             "",
             f"  {'attack on the table':<28}{'AUC':>7}{'95 % bounds, jointly':>24}{'cap':>8}"
             f"{'ε ≥':>8}{'ceiling':>9}",
@@ -296,7 +314,10 @@ class AuditReport:
                 f"  {attack.name:<28}{attack.auc.point:>7.3f}{f'[{low:.3f}, {high:.3f}]':>24}"
                 f"{cap:>8}{attack.one_run.lower:>8.2f}{attack.one_run.ceiling:>9.2f}"
             )
-        lines += ["", f"  {'with a held-out control':<28}{'fitted':>7}{'held out':>10}{'excess':>9}"]
+        lines += [
+            "",
+            f"  {'with a held-out control':<28}{'fitted':>7}{'held out':>10}{'excess':>9}",
+        ]
         for gap in self.table.gaps:
             low, high = gap.limits(self.level)
             lines.append(
@@ -305,15 +326,17 @@ class AuditReport:
             )
         lines += [
             "",
-            f"  closer to fitted than to held-out rows: {self.table.screening.closer_to_members:.3f} "
-            "(SCREENING, no evidence)",
+            "  closer to fitted than to held-out rows: "
+            f"{self.table.screening.closer_to_members:.3f} (SCREENING, no evidence)",
         ]
         if not self.table.randomised:
             lines.append("  ε bounds on the table are HEURISTIC: no coins were recorded.")
         if self.canaries is not None:
             lines += ["", "  canaries in the method"]
             for sentence in self.canaries.sentences():
-                lines += textwrap.wrap(sentence, 92, initial_indent="    ", subsequent_indent="      ")
+                lines += textwrap.wrap(
+                    sentence, 92, initial_indent="    ", subsequent_indent="      "
+                )
         lines.append("")
         for finding in self.decision.findings:
             lines += textwrap.wrap(str(finding), 96, initial_indent="  ", subsequent_indent="    ")
@@ -323,8 +346,3 @@ class AuditReport:
 
 def _note(code: str, message: str) -> Finding:
     return Finding(code, Severity.INFO, message)
-
-
-def finite(value: float) -> float | None:
-    """Return a number that JSON can hold, or None."""
-    return value if math.isfinite(value) else None

@@ -13,7 +13,7 @@ from privacy_audits.estimate.bound import Bound
 from privacy_audits.estimate.caps import auc_cap
 from privacy_audits.estimate.guesses import Guesses
 from privacy_audits.estimate.one_run import one_run, one_run_p_value
-from privacy_audits.estimate.roc import auc, rate_at
+from privacy_audits.estimate.roc import auc, curve, rate_at
 
 TOP_SHARES = (0.01, 0.025, 0.1)
 """Shares of the targets, from the top, that are guessed to be members: declared beforehand."""
@@ -91,6 +91,7 @@ class Judge:
         return Membership(
             name=name,
             auc=area,
+            curve=curve(mine, theirs),
             rates={
                 level: rate_at(mine, theirs, false_positive_rate=level)
                 for level in FALSE_POSITIVE_RATES

@@ -30,6 +30,8 @@ class Membership:
         The attack, and the targets where these were chosen.
     auc : Auc
         Area under its ROC curve.
+    curve : tuple of pairs of float
+        Corners of that curve: false and true positive rates, ascending.
     rates : mapping of float to Rate or None
         True positive rate at each false positive rate; None where there are too few non-members.
     one_run : Bound
@@ -46,6 +48,7 @@ class Membership:
 
     name: str
     auc: Auc
+    curve: tuple[tuple[float, float], ...]
     rates: Mapping[float, Rate | None]
     one_run: Bound
     auc_cap: float | None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
+from dpsynth.checkpoint import Course, Kept
 from dpsynth.codec import COUNTS
 from dpsynth.errors import IntegrityError, UsageError
 from dpsynth.ledger import Ledger
@@ -130,10 +131,9 @@ def audit_method(
 
     def run() -> CanaryAudit:
         audited = _prepare(synthesizer, canaries, rng)
-        child = (
-            None if seed is None else int(np.random.default_rng([seed, len(done)]).integers(2**62))
+        noise = NoiseSource.audited(
+            audited.transcript, seed=None if sources is None else sources.public_seed()
         )
-        noise = NoiseSource.audited(audited.transcript, seed=child)
         if mode == "in-situ":
             assert ledger is not None
             _fit_in_situ(audited, rows, ledger=ledger, dataset=str(dataset), noise=noise)
@@ -238,11 +238,12 @@ class _CountsCanaries(Synthesizer):
     def _fit_table(
         self,
         table: Table | None,
-        *args: Any,
-        **options: Any,  # noqa: ANN401
+        noise: NoiseSource,
+        course: Callable[[Mapping[str, Any]], Course] | None = None,
+        kept: Kept | None = None,
     ) -> tuple[PlannedCharge, ...]:
         assert table is not None
-        return super()._fit_table(self.canaries.enter(table), *args, **options)
+        return super()._fit_table(self.canaries.enter(table), noise, course, kept)
 
 
 def plan_of(synthesizer: Synthesizer) -> Plan:

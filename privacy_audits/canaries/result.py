@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -97,6 +97,20 @@ class CanaryAudit:
         """Return what may be said, one sentence for each estimator."""
         return tuple(self._sentence(bound) for bound in (self.conformance, *self.bounds))
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON; in ``surrogate`` mode none comes from real rows."""
+        return {
+            "mechanism": self.mechanism.spec(),
+            "mode": self.mode,
+            "canaries": self.canaries,
+            "guesses": list(self.guesses),
+            "claim": self.claim,
+            "delta": self.delta,
+            "bounds": [bound.to_dict() for bound in (self.conformance, *self.bounds)],
+            "p_value": self.p_value,
+            "runs": self.runs,
+        }
+
     def _sentence(self, bound: Bound) -> str:
         most = (
             "it has no ceiling"
@@ -149,9 +163,6 @@ def assess(
     numbers = numbers_of_guesses(bits.size)
     guesses = [Guesses.by_confidence(scores, bits, made=made, rng=rng) for made in numbers]
 
-    def best(estimate: Callable[[Guesses, float], Bound]) -> Bound:
-        return best_of(estimate, guesses, alpha=REPORTED)
-
     return CanaryAudit(
         mechanism=mechanism,
         mode=mode,
@@ -160,14 +171,37 @@ def assess(
         claim=_claim(mechanism, delta),
         delta=delta,
         conformance=d_prime(inside, outside, alpha=REPORTED).at(delta),
-        bounds=(
-            best(lambda guess, alpha: one_run(guess, delta=delta, alpha=alpha)),
-            best(lambda guess, alpha: one_run_fdp(guess, alpha=alpha).at(delta)),
-            best(lambda guess, alpha: one_run_order(guess, alpha=alpha).at(delta)),
-        ),
+        bounds=_bounds(tuple(guesses), delta),
         expected=epsilon_of_mu(max(0.0, float(reference.mean())), delta),
         p_value=_p_value(separation(scores, bits), reference),
     )
+
+
+def _bounds(guesses: tuple[Guesses, ...], delta: float) -> tuple[Bound, ...]:
+    """Return the best of the declared numbers of guesses by each one-run estimator."""
+
+    def best(estimate: Callable[[Guesses, float, float], Bound]) -> Bound:
+        return best_of(lambda guess, alpha: estimate(guess, delta, alpha), guesses, alpha=REPORTED)
+
+    return best(_steinke), best(_f_dp), best(_order)
+
+
+# Bounds of the same counts recur between the audits of a study.
+
+
+@lru_cache(maxsize=4096)
+def _steinke(guess: Guesses, delta: float, alpha: float) -> Bound:
+    return one_run(guess, delta=delta, alpha=alpha)
+
+
+@lru_cache(maxsize=4096)
+def _f_dp(guess: Guesses, delta: float, alpha: float) -> Bound:
+    return one_run_fdp(guess, alpha=alpha).at(delta)
+
+
+@lru_cache(maxsize=4096)
+def _order(guess: Guesses, delta: float, alpha: float) -> Bound:
+    return one_run_order(guess, alpha=alpha).at(delta)
 
 
 @lru_cache(maxsize=64)

@@ -4,10 +4,8 @@ Each check states a null hypothesis about the implementation whose sampling dist
 so that one run of seconds is far stronger than thousands of membership attacks: a noise scale that
 is a tenth too small is certain to be seen in 20,000 draws.
 
-=========================  ========================================================================
-check                      what it sees
-=========================  ========================================================================
-noise_scale, noise_law     wrong or data-dependent noise, truncated noise, cells without noise
+=========================  =================================================================check                      what it sees
+=========================  =================================================================noise_scale, noise_law     wrong or data-dependent noise, truncated noise, cells without noise
 noise_grid                 low-order bits that depend on the data
 noise_independence         fixed seeds, noise that is used twice
 noise_reuse                a published seed, one key for two primitives, a stream that is rewound
@@ -22,11 +20,13 @@ trial_numbers              a search whose number of trials is not the random one
 event_equality             a mechanism that runs and another one that was booked
 booked_precision           noise that is not split over histograms, a share that is spent twice
 stated_cost                a stated ε below what is attained, or of another composition
+event_is_charge            the same for whole fits: wrong noise, rate, number of steps or queries
+cost_is_charge             noise that was not divided among the queries
+recorded_noise             any of the noise errors, in the noise of a whole fit
 noise_in_every_step        noise left out, for example where a batch is empty
 replay                     whatever reaches the output by another way than the releases
 transcript_sensitivity     a whole data path that moves by more than its events say
-=========================  ========================================================================
-
+=========================  =================================================================
 References
 ----------
 Annamalai et al., "Re:cord-play" (replaying recorded releases on a neighbouring table).
@@ -36,6 +36,7 @@ Canonne, Kamath, Steinke, arXiv 2004.00010 (discrete Gaussian).
 from __future__ import annotations
 
 from privacy_audits.conformance.accounts import stated_cost
+from privacy_audits.conformance.charge import cost_is_charge, event_is_charge, recorded_noise
 from privacy_audits.conformance.event import (
     booked_precision,
     event_equality,
@@ -69,8 +70,10 @@ __all__ = [
     "Tape",
     "booked_precision",
     "cancelling_units",
+    "cost_is_charge",
     "difficult_units",
     "event_equality",
+    "event_is_charge",
     "exponential_ratios",
     "noise_grid",
     "noise_in_every_step",
@@ -79,6 +82,7 @@ __all__ = [
     "noise_reuse",
     "noise_scale",
     "poisson_sampler",
+    "recorded_noise",
     "removals",
     "replay",
     "selection_failure",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from dpsynth.errors import UsageError
 from privacy_audits.estimate.conversion import epsilon_of_mu
@@ -88,6 +88,23 @@ class Bound:
             ceiling=epsilon_of_mu(self.ceiling, delta),
             delta=delta,
         )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON; what is infinite is None."""
+        return {
+            "quantity": self.quantity,
+            "lower": self.lower,
+            "point": _finite(self.point),
+            "ceiling": _finite(self.ceiling),
+            "method": self.method,
+            "assumptions": list(self.assumptions),
+            "confidence": self.confidence,
+            "delta": self.delta,
+        }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def check_level(alpha: float) -> None:

@@ -266,3 +266,34 @@ def rate_at(
         return None
     threshold = np.sort(below)[len(below) - allowed - 1]
     return Rate(successes=int(np.sum(above > threshold)), trials=len(above))
+
+
+def curve(
+    members: npt.NDArray[np.floating], others: npt.NDArray[np.floating], *, corners: int = 100
+) -> tuple[tuple[float, float], ...]:
+    """Return corners of the ROC curve, dense at low false positive rates.
+
+    Parameters
+    ----------
+    members, others : ndarray, shape (n_i,)
+        Scores; higher means member.
+    corners : int
+        Most corners besides the two ends.
+
+    Returns
+    -------
+    tuple of (false positive rate, true positive rate)
+        Ascending, from (0, 0) to (1, 1). Equal scores are passed in one step.
+    """
+    scores = np.concatenate([members, others])
+    inside = np.arange(len(scores)) < len(members)
+    order = np.argsort(-scores, kind="stable")
+    last = np.append(np.diff(scores[order]) != 0, True)
+    true = np.cumsum(inside[order])[last] / max(1, len(members))
+    false = np.cumsum(~inside[order])[last] / max(1, len(others))
+    wanted = np.geomspace(1 / max(1, len(others)), 1.0, corners)
+    # The last corner at or before each wanted rate: no point is invented between two.
+    chosen = np.unique(np.searchsorted(false, wanted * (1 + 1e-12), side="right") - 1)
+    chosen = chosen[chosen >= 0]
+    kept = zip(false[chosen].tolist(), true[chosen].tolist(), strict=True)
+    return tuple(dict.fromkeys([(0.0, 0.0), *kept, (1.0, 1.0)]))

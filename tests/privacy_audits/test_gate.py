@@ -20,6 +20,19 @@ from privacy_audits.gate import (
 )
 
 CLAIM = dp.Budget(epsilon=1.0, delta=1e-5)
+
+
+def risk(upper: float, p_no_influence: float) -> Risk:
+    return Risk(
+        code="DPS431",
+        name="an attack",
+        quantity="AUC",
+        upper=upper,
+        accepted=0.6,
+        p_no_influence=p_no_influence,
+    )
+
+
 CLEAN = {
     "policy": Policy(),
     "claim": CLAIM,
@@ -28,7 +41,7 @@ CLEAN = {
         Violation(code="DPS413", name="an attack", p_value=0.4, real_rows=True),
         Violation(code="DPS414", name="the canary audit", p_value=0.9, real_rows=False),
     ],
-    "risks": [Risk(code="DPS421", name="an attack", quantity="AUC", upper=0.55, accepted=0.6)],
+    "risks": [risk(0.55, 0.0)],
 }
 
 
@@ -80,11 +93,13 @@ def test_without_a_claim_real_rows_never_block() -> None:
 
 
 @pytest.mark.parametrize("upper", [0.61, math.nan, math.inf])
-def test_a_risk_above_the_policy_goes_to_a_person(upper: float) -> None:
-    risk = Risk(code="DPS421", name="an attack", quantity="AUC", upper=upper, accepted=0.6)
-    decision = decide(**{**CLEAN, "risks": [risk]})  # type: ignore[arg-type]
-    assert decision.verdict == Verdict.REVIEW
-    assert "0.61" not in str(decision.findings)
+def test_a_risk_above_the_policy_goes_to_a_person_where_influence_is_seen(upper: float) -> None:
+    seen = decide(**{**CLEAN, "risks": [risk(upper, 1e-4), risk(0.55, 0.5)]})  # type: ignore[arg-type]
+    assert seen.verdict == Verdict.REVIEW
+    assert "0.61" not in str(seen.findings)
+    unseen = decide(**{**CLEAN, "risks": [risk(upper, 0.006), risk(0.55, 0.5)]})  # type: ignore[arg-type]
+    assert unseen.verdict == Verdict.INCONCLUSIVE
+    assert "too few records" in str(unseen.findings[0])
 
 
 def test_a_blind_instrument_finds_nothing_and_says_so() -> None:

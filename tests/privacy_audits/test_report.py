@@ -1,0 +1,235 @@
+"""An audit from tables to verdict, evidence and page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import dpsynth as dp
+from dpsynth.cli import main
+from dpsynth.errors import IntegrityError, UsageError
+from dpsynth.evidence import Evidence, Verdict, table_sha256
+from dpsynth.noise import NoiseSource
+from privacy_audits.attacks import Design, split_audit
+from privacy_audits.audit import audit
+from privacy_audits.gate import Policy
+from privacy_audits.report import AuditReport
+from tests.conftest import open_ledger, patients_frame, patients_schema
+from tests.dpsynth.certificate.html_tree import parse
+
+CLAIM = dp.Budget(epsilon=3.0, delta=1e-5)
+SENTINEL = "ZQXSENTINEL7"
+
+
+def schema() -> dp.Schema:
+    document = patients_schema().to_dict()
+    document["columns"]["ward"]["categories"] = ["a", "b", "c", SENTINEL]
+    return dp.Schema.from_dict(document)
+
+
+def rows(n: int, seed: int) -> pd.DataFrame:
+    frame = patients_frame(n, seed=seed).drop(columns="patient")
+    frame.loc[frame.index[:3], "ward"] = SENTINEL
+    return frame
+
+
+FITTED, HELD_OUT = rows(900, 0), rows(800, 1)
+
+
+def attacked(synthetic: pd.DataFrame, **more: object) -> AuditReport:
+    return audit(synthetic, FITTED, HELD_OUT, schema(), claim=CLAIM, **more)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def fresh() -> AuditReport:
+    return attacked(rows(900, 2), table_sha256="0" * 64)
+
+
+@pytest.fixture(scope="module")
+def copied() -> AuditReport:
+    return attacked(FITTED.sample(900, replace=True, random_state=3), table_sha256="0" * 64)
+
+
+def test_a_fresh_table_is_not_suspected_and_copies_are_blocked(
+    fresh: AuditReport, copied: AuditReport
+) -> None:
+    assert fresh.verdict == Verdict.INCONCLUSIVE
+    assert {"DPS442", "DPS443"} <= {finding.code for finding in fresh.decision.findings}
+    assert copied.verdict == Verdict.FAIL
+    assert copied.decision.findings[0].code == "DPS423"
+
+
+def test_a_value_outside_the_domain_blocks() -> None:
+    strange = rows(900, 2)
+    strange.loc[5, "ward"] = "elsewhere"
+    report = attacked(strange)
+    assert report.verdict == Verdict.FAIL
+    (first, *_) = report.decision.findings
+    assert first.code == "DPS421"
+    assert "ward" in first.message
+    assert "elsewhere" not in str(report)
+
+
+def test_evidence_is_bound_to_the_table_and_survives_json(fresh: AuditReport) -> None:
+    evidence = fresh.evidence()
+    assert (evidence.kind, evidence.disclosure, evidence.verdict) == (
+        "audit",
+        "internal",
+        Verdict.INCONCLUSIVE,
+    )
+    assert Evidence.from_json(evidence.to_json()) == evidence
+    assert "ceiling" in evidence.to_json()
+    unbound = attacked(rows(900, 2))
+    with pytest.raises(UsageError, match="not bound"):
+        unbound.evidence()
+
+
+def test_no_output_calls_a_table_private_or_carries_a_value(
+    fresh: AuditReport, copied: AuditReport, tmp_path: Path
+) -> None:
+    for name, report in (("fresh", fresh), ("copied", copied)):
+        path = tmp_path / f"{name}.html"
+        report.save(path)
+        texts = [str(report), json.dumps(report.to_dict()), path.read_text(), repr(report)]
+        for text in texts:
+            assert "private" not in text.lower()
+            assert SENTINEL not in text
+        assert all("confidential" in text.lower() for text in texts)
+        assert not any(character.isdigit() for character in repr(report))
+
+
+def test_bounds_never_exceed_estimates_and_ceilings_are_always_printed(
+    fresh: AuditReport, copied: AuditReport
+) -> None:
+    for report in (fresh, copied):
+        frame = report.frame()
+        assert (frame["lower"] <= frame["value"]).all()
+        assert (frame["value"] <= frame["upper"]).all()
+        for attack in report.table.membership:
+            assert f"{attack.one_run.ceiling:.2f}" in str(report)
+        assert "ceiling" in str(report)
+
+
+def test_the_page_is_well_formed_accessible_and_asks_for_nothing(
+    copied: AuditReport, tmp_path: Path
+) -> None:
+    path = tmp_path / "page.html"
+    copied.save(path)
+    text = path.read_text()
+    page = parse(text)
+    assert page.problems == []
+    assert page.tags.count("h1") == page.tags.count("main") == 1
+    assert page.tags.count("caption") == page.tags.count("table")
+    assert not {"script", "img", "link", "iframe"} & set(page.tags)
+    assert "http:" not in text
+    assert "https:" not in text
+    identifiers = [a["id"] for _, a, _ in page.elements if "id" in a]
+    assert len(identifiers) == len(set(identifiers))
+    for figure in page.all("svg"):
+        assert figure.get("role") == "img" or figure.get("aria-hidden") == "true"
+    assert "BLOCK" in page.text
+    with pytest.raises(IntegrityError, match="DPS601"):
+        copied.save(path)
+
+
+def test_recorded_coins_make_the_bound_one(fresh: AuditReport) -> None:
+    assert "HEURISTIC" in str(fresh)
+    table = pd.concat([FITTED, HELD_OUT], ignore_index=True)
+    split = split_audit(
+        table, schema(), design=Design(audited=0.6, reference=0.2), rng=np.random.default_rng(0)
+    )
+    report = audit(
+        rows(900, 2), split.fitted, split.held_out, schema(), claim=CLAIM, coins=split.coins
+    )
+    assert "HEURISTIC" not in str(report)
+
+
+def test_a_model_brings_its_claim_and_its_canaries(tmp_path: Path) -> None:
+    facts = patients_schema()
+    model = dp.Independent(facts)
+    ledger = open_ledger(facts)
+    model.fit(rows(900, 0).assign(ward="a"), budget=CLAIM, ledger=ledger, dataset="patients")
+    frame = model.sample(400)
+    report = audit(
+        frame, rows(900, 0).assign(ward="a"), rows(800, 1).assign(ward="b"), facts, model=model,
+        canaries=120, policy=Policy(least_holdout=300),
+    )  # fmt: skip
+    assert report.claim == CLAIM
+    assert report.canaries is not None
+    assert report.canaries.mode == "surrogate"
+    assert all(
+        sentence in " ".join(str(report).split()) for sentence in report.canaries.sentences()
+    )
+    with pytest.raises(UsageError, match="another budget"):
+        audit(frame, FITTED, HELD_OUT, facts, model=model, claim=dp.Budget(epsilon=9, delta=1e-5))
+    with pytest.raises(UsageError, match="another schema"):
+        audit(frame, FITTED, HELD_OUT, schema(), model=model)
+
+
+# -- the command -----------------------------------------------------------------------------------
+
+
+class Place:
+    """A folder with everything that the command reads."""
+
+    def __init__(self, folder: Path, synthetic: pd.DataFrame) -> None:
+        self.folder = folder
+        self.synthetic = folder / "synthetic.csv"
+        synthetic.to_csv(self.synthetic, index=False)
+        FITTED.to_csv(folder / "fit.csv", index=False)
+        HELD_OUT.to_csv(folder / "holdout.csv", index=False)
+        schema().write(folder / "schema.toml")
+
+    def run(self, *more: str) -> int:
+        named = {
+            "--fit": "fit.csv",
+            "--holdout": "holdout.csv",
+            "--synthetic": "synthetic.csv",
+            "--schema": "schema.toml",
+        }
+        tokens = [part for name, file in named.items() for part in (name, str(self.folder / file))]
+        return main(["audit", *tokens, *more])
+
+
+def test_the_command_writes_evidence_and_page_and_exits_0(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = Place(tmp_path, rows(900, 2))
+    evidence, page = tmp_path / "audit.json", tmp_path / "audit.html"
+    claim = ["--epsilon", "3", "--delta", "1e-5"]
+    code = place.run(*claim, "-o", str(evidence), "--page", str(page), "--json")
+    printed = capsys.readouterr()
+    assert code == 0, printed.err
+    assert json.loads(printed.out)["verdict"] == "inconclusive"
+    assert Evidence.read(evidence).table_sha256 == table_sha256(place.synthetic)
+    assert "<h1>" in page.read_text()
+    assert place.run(*claim, "-o", str(evidence)) == 6
+    assert place.run(*claim, "--page", str(page)) == 6
+
+
+def test_the_command_exits_5_where_it_blocks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = Place(tmp_path, FITTED)
+    evidence = tmp_path / "audit.json"
+    assert place.run("--epsilon", "3", "--delta", "1e-5", "-o", str(evidence)) == 5
+    printed = capsys.readouterr()
+    assert "BLOCK" in printed.out
+    assert "DPS303" in printed.err
+    # What was found is kept: a person has to see why.
+    assert Evidence.read(evidence).verdict == Verdict.FAIL
+
+
+def test_half_a_claim_is_refused(tmp_path: Path) -> None:
+    assert Place(tmp_path, FITTED).run("--epsilon", "3") == 2
+
+
+def test_noise_of_an_audit_is_not_that_of_a_release() -> None:
+    # The audited source that a canary run draws from can never stand behind a release.
+    from dpsynth.transcript import Transcript
+
+    assert not NoiseSource.audited(Transcript()).releasable
