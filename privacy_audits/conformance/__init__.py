@@ -4,8 +4,10 @@ Each check states a null hypothesis about the implementation whose sampling dist
 so that one run of seconds is far stronger than thousands of membership attacks: a noise scale that
 is a tenth too small is certain to be seen in 20,000 draws.
 
-=========================  =================================================================check                      what it sees
-=========================  =================================================================noise_scale, noise_law     wrong or data-dependent noise, truncated noise, cells without noise
+=========================  ========================================================================
+check                      what it sees
+=========================  ========================================================================
+noise_scale, noise_law     wrong or data-dependent noise, truncated noise, cells without noise
 noise_grid                 low-order bits that depend on the data
 noise_independence         fixed seeds, noise that is used twice
 noise_reuse                a published seed, one key for two primitives, a stream that is rewound
@@ -26,7 +28,8 @@ recorded_noise             any of the noise errors, in the noise of a whole fit
 noise_in_every_step        noise left out, for example where a batch is empty
 replay                     whatever reaches the output by another way than the releases
 transcript_sensitivity     a whole data path that moves by more than its events say
-=========================  =================================================================
+=========================  ========================================================================
+
 References
 ----------
 Annamalai et al., "Re:cord-play" (replaying recorded releases on a neighbouring table).
