@@ -62,7 +62,7 @@ def settle_margins(
     Notes
     -----
     Weighted least squares: the sum of k cells has k times the variance of one. Counts of numeric
-    codes come from a tree of histograms and are a little more precise than is assumed here.
+    codes come from a tree of histograms; they are taken for cells of one.
     """
     margins = []
     for column, part in enumerate(groups):

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from dpsynth.calibration import calibrate
 from dpsynth.checkpoint import Course
-from dpsynth.codec import COUNTS, CodecSettings
+from dpsynth.codec import CodecSettings
 from dpsynth.counts import histogram_event
 from dpsynth.errors import UsageError
 from dpsynth.marginals.groups import MOST_GROUPS, Groups, code_shares, group_codes
@@ -28,7 +28,14 @@ from dpsynth.marginals.infer import (
 from dpsynth.marginals.measure import count_pair, measure_pairs, pairs_event
 from dpsynth.marginals.select import Candidate, Edge, choice_event, grow_tree, pair_score
 from dpsynth.noise import NoiseSource
-from dpsynth.privacy import Budget, DiscreteGaussian, Exponential, Mechanism, PlannedCharge
+from dpsynth.privacy import (
+    Budget,
+    DiscreteGaussian,
+    Exponential,
+    Mechanism,
+    PartitionSelection,
+    PlannedCharge,
+)
 from dpsynth.schema import Schema
 from dpsynth.synthesizer import Synthesizer
 
@@ -336,12 +343,14 @@ class _Fit:
 
     def _settled(self) -> tuple[list[FloatArray], dict[Edge, FloatArray]]:
         """Return margins, and tables that agree with them, of all that was released so far."""
-        counts = self._event(COUNTS)
+        # The codec's counts come first and have one noise, of whichever step they are.
+        counts = self._plan.charges[0].mechanism
+        assert isinstance(counts, DiscreteGaussian | PartitionSelection)
         margins = settle_margins(
             self.groups,
             self._noisy,
             rows=self._rows,
-            counts_sigma=counts.sigma if isinstance(counts, DiscreteGaussian) else self._sigma,
+            counts_sigma=counts.sigma,
             pairs_sigma=self._sigma,
         )
         tables = {
