@@ -20,10 +20,9 @@ touched_teachers           a partition by position, overlapping teachers, one th
 vote_moments               slips in the moments of a vote under Laplace noise
 trial_numbers              a search whose number of trials is not the random one that was booked
 event_equality             a mechanism that runs and another one that was booked
-booked_precision           noise that is not split over histograms, a share that is spent twice
 stated_cost                a stated ε below what is attained, or of another composition
 event_is_charge            the same for whole fits: wrong noise, rate, number of steps or queries
-cost_is_charge             noise that was not divided among the queries
+cost_is_charge             noise that was not divided among the queries, a share that is spent twice
 recorded_noise             any of the noise errors, in the noise of a whole fit
 noise_in_every_step        noise left out, for example where a batch is empty
 replay                     whatever reaches the output by another way than the releases
@@ -40,11 +39,7 @@ from __future__ import annotations
 
 from privacy_audits.conformance.accounts import stated_cost
 from privacy_audits.conformance.charge import cost_is_charge, event_is_charge, recorded_noise
-from privacy_audits.conformance.event import (
-    booked_precision,
-    event_equality,
-    noise_in_every_step,
-)
+from privacy_audits.conformance.event import event_equality, noise_in_every_step
 from privacy_audits.conformance.exponential import exponential_ratios, selection_frequencies
 from privacy_audits.conformance.noise_scale import (
     noise_grid,
@@ -71,7 +66,6 @@ __all__ = [
     "Conformance",
     "CoupledNoise",
     "Tape",
-    "booked_precision",
     "cancelling_units",
     "cost_is_charge",
     "difficult_units",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import zip_longest
 
 import numpy as np
@@ -53,28 +52,4 @@ def noise_in_every_step(noise: Sequence[npt.ArrayLike], *, steps: int) -> Confor
         statistic=float(bare + abs(steps - len(noise))),
         threshold=0.0,
         meaning="booked steps without noise, and steps that were not booked",
-    )
-
-
-def booked_precision(
-    released: Iterable[tuple[float, float]], *, bound: float, tolerance: float = 1e-9
-) -> Conformance:
-    """Add up the precision of all releases and compare it with what was booked. Nothing is drawn.
-
-    Parameters
-    ----------
-    released : iterable of (sensitivity, sigma)
-        Declared l2 sensitivity and noise of each release that was made.
-    bound : float
-        Square root of the sum over all booked releases of (sensitivity / sigma)².
-    tolerance : float
-        Relative error that is put down to rounding.
-    """
-    total = math.sqrt(math.fsum((moved / sigma) ** 2 for moved, sigma in released))
-    return Conformance(
-        name="booked precision",
-        statistic=total / bound,
-        threshold=1 + tolerance,
-        meaning="precision of what was released over what was booked; above 1 a share was spent "
-        "twice",
     )

@@ -16,6 +16,7 @@ from dpsynth.marginals import select
 from dpsynth.marginals.mst import CHOICE, MST
 from dpsynth.marginals.select import Candidate, Edge, choice_event, grow_tree
 from dpsynth.privacy import Exponential, PlannedCharge, PrivacyUnit
+from tests.broken import marginal
 
 Patched = Iterable[AbstractContextManager]
 
@@ -30,6 +31,20 @@ def sensitivity_of_one_row() -> Patched:
         return 1
 
     return [mock.patch.object(select, "score_sensitivity", one_row)]
+
+
+def sensitivity_of_arriving_rows() -> Patched:
+    """Forgets that under ``replace_one`` as many rows leave as arrive."""
+    return [mock.patch.object(select, "score_sensitivity", marginal.arriving_rows_only)]
+
+
+def squared_score() -> Patched:
+    """Another score under the sensitivity of the first."""
+
+    def squared(counts: np.ndarray, estimate: np.ndarray, *, penalty: float = 0.0) -> float:
+        return float(np.sum((counts - estimate) ** 2)) / 100 - penalty
+
+    return [mock.patch.object(mst_module, "pair_score", squared)]
 
 
 def missing_half() -> Patched:
@@ -139,3 +154,15 @@ class TablesBoughtTwice(_Twin):
     """Measures every table twice and pays once."""
 
     fit_type = _MeasuredTwice
+
+
+class KnownTotal(_Twin):
+    fit_type = marginal.KnownTotal
+
+
+class GroupsByExactCounts(_Twin):
+    fit_type = marginal.GroupsByExactCounts
+
+
+class BestTree(_Twin):
+    fit_type = marginal.BestTree

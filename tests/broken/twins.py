@@ -73,6 +73,9 @@ MUTANTS = {
 
 TWINS: dict[str, Twin] = {
     "noise x0.5": Twin("M1", releases.step_release, noise.half_noise, "noise scale"),
+    "noise x0.5 in whole fits": Twin(
+        "M1", fits.audited, noise.half_noise_everywhere, "event == charge"
+    ),
     "counts: noise x0.5": Twin(
         "M1", releases.count_release, noise.half_noise_on_counts, "noise scale"
     ),
@@ -144,6 +147,8 @@ TWINS: dict[str, Twin] = {
     "bounds from the data": Twin("M9", fits.codec, counting.bounds_from_the_data, "replay"),
     "categories from the data": Twin("M9", fits.codec, counting.categories_from_the_data, "replay"),
     "modes from the data": Twin("M9", fits.codec, counting.modes_from_the_data, "replay"),
+    "tree: known total": Twin("M9", choosing.mst_fit, mst.KnownTotal, "replay"),
+    "tree: groups by exact counts": Twin("M9", choosing.mst_fit, mst.GroupsByExactCounts, "replay"),
     "exact number of rows": Twin("M9", fits.codec, counting.exact_number_of_rows, "replay"),
     "table of a round size": Twin(
         "M9", fits.loader, counting.as_many_rows_as_before, "sensitivity"
@@ -159,10 +164,10 @@ TWINS: dict[str, Twin] = {
         "M9", fits.vote_fit, voting.TeachersFromTheRows, "replay"
     ),
     "counts: noise not split": Twin(
-        "M10", fits.codec, counting.whole_noise_for_each, "booked precision"
+        "M10", fits.codec, counting.whole_noise_for_each, "cost == charge"
     ),
     "tables: noise not split": Twin(
-        "M10", choosing.mst_fit, mst.TablesWithUnsplitNoise, "booked precision"
+        "M10", choosing.mst_fit, mst.TablesWithUnsplitNoise, "cost == charge"
     ),
     "score: noise for one marginal": Twin(
         "M10", choosing.score_of_neighbours, selecting.OneMarginal, "sensitivity"
@@ -170,6 +175,13 @@ TWINS: dict[str, Twin] = {
     "choice: sensitivity of one row": Twin(
         "M11", choosing.choice, mst.sensitivity_of_one_row, "exponential ratios"
     ),
+    "choice: rows that leave forgotten": Twin(
+        "M11", choosing.choice, mst.sensitivity_of_arriving_rows, "exponential ratios"
+    ),
+    "choice: a squared score": Twin(
+        "M11", choosing.choice, mst.squared_score, "exponential ratios"
+    ),
+    "tree: the best one": Twin("M11", choosing.mst_fit, mst.BestTree, "event == charge"),
     "choice: half missing": Twin("M11", choosing.choice, mst.missing_half, "exponential ratios"),
     "choice: exact total": Twin("M11", choosing.choice, mst.exact_total, "exponential ratios"),
     "choice: another law": Twin(
@@ -181,14 +193,12 @@ TWINS: dict[str, Twin] = {
     "score: noise for one row": Twin(
         "M11", choosing.score_of_neighbours, selecting.OneRowPerUnit, "sensitivity"
     ),
-    "choice not booked": Twin("M12", choosing.mst_fit, mst.ChoiceNotBooked, "booked precision"),
+    "choice not booked": Twin("M12", choosing.mst_fit, mst.ChoiceNotBooked, "event == charge"),
     "price: choice left out": Twin(
         "M12", accounts.costs, accounting.choice_left_out, "accounts: attained"
     ),
-    "counts: bought twice": Twin("M12", fits.codec, counting.bought_twice, "booked precision"),
-    "tables: bought twice": Twin(
-        "M12", choosing.mst_fit, mst.TablesBoughtTwice, "booked precision"
-    ),
+    "counts: bought twice": Twin("M12", fits.codec, counting.bought_twice, "cost == charge"),
+    "tables: bought twice": Twin("M12", choosing.mst_fit, mst.TablesBoughtTwice, "cost == charge"),
     "two steps booked as one": Twin(
         "M12", loops.trainer, adversarial.two_steps_booked_as_one, "noise in every step"
     ),

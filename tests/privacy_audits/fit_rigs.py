@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 from unittest import mock
 
@@ -15,63 +14,27 @@ from dpsynth import codec as codec_module
 from dpsynth import density as density_module
 from dpsynth.codec import CodecSettings
 from dpsynth.counts import discover_levels, release_counts
-from dpsynth.marginals import measure as measure_module
-from dpsynth.marginals import select as select_module
 from dpsynth.neural import dpsgd
 from dpsynth.neural.ctgan import DPCTGAN, CTGANSettings
 from dpsynth.noise import NoiseSource
-from dpsynth.privacy import Exponential
+from dpsynth.privacy import Mechanism
 from dpsynth.table import load
+from dpsynth.transcript import Transcript
 from tests.conftest import BUDGET, open_ledger, patients_frame, patients_schema
 from tests.privacy_audits import rigs
 
 Array = np.ndarray
 
 
-@contextmanager
-def watched(unit: dp.PrivacyUnit) -> Iterator[list[tuple[float, float]]]:
-    """Write down sensitivity and noise of every histogram and every draw while the block lasts.
-
-    The cells that one level of a histogram tree opens are one histogram, whoever asks for them.
-    """
-    seen: list[tuple[float, float]] = []
-    rows, refine, choose = float(unit.max_rows), codec_module.refine, select_module.choose
-
-    def counted(counts: Array, *, sigma: float, noise: NoiseSource) -> Array:
-        seen.append((rows, sigma))
-        return release_counts(counts, sigma=sigma, noise=noise)
-
-    def refined(*args: Any, sigma: float, **kw: Any) -> Any:
-        before = len(seen)
-        segments = refine(*args, sigma=sigma, **kw)
-        opened = seen[before:]
-        seen[before:] = [max(opened, key=lambda part: part[0] / part[1])] if opened else []
-        return segments
-
-    def chosen(scores: Array, *, event: Exponential, **kw: Any) -> int:
-        # A draw of range ε is at most as much zCDP as a Gaussian with μ = ε/2.
-        seen.append((event.epsilon / 2, 1.0))
-        return choose(scores, event=event, **kw)
-
-    with (
-        mock.patch.object(codec_module, "release_counts", counted),
-        mock.patch.object(density_module, "release_counts", counted),
-        mock.patch.object(measure_module, "release_counts", counted),
-        mock.patch.object(codec_module, "refine", refined),
-        mock.patch.object(select_module, "choose", chosen),
-    ):
-        yield seen
-
-
-def codec_precision(
+def codec_transcript(
     fit: Callable[..., Any], frame: pd.DataFrame, schema: dp.Schema
-) -> list[tuple[float, float]]:
-    """Sensitivity and noise of every histogram that fitting the codec releases."""
-    noise = NoiseSource.from_entropy()
+) -> tuple[Transcript, Sequence[Mechanism]]:
+    """What fitting the codec releases, and what was booked for it."""
+    plan, transcript = rigs.codec_plan(schema), Transcript()
+    noise = NoiseSource.audited(transcript)
     table = load(frame, schema, rng=noise.generator)
-    with watched(schema.unit) as seen:
-        fit(table, plan=rigs.codec_plan(schema), settings=rigs.SETTINGS, noise=noise)
-    return seen
+    fit(table, plan=plan, settings=rigs.SETTINGS, noise=noise)
+    return transcript, plan.mechanisms
 
 
 def noise_of_fit(make: Callable[[], NoiseSource]) -> list[Array]:

@@ -16,10 +16,17 @@ from dpsynth.marginals import mst as mst_module
 from dpsynth.marginals import select as select_module
 from dpsynth.marginals.mst import MST, MSTSettings
 from dpsynth.noise import NoiseSource
-from dpsynth.privacy import DiscreteGaussian, Exponential, Plan, PrivacyUnit
+from dpsynth.privacy import (
+    DiscreteGaussian,
+    Exponential,
+    NeighbouringRelation,
+    Plan,
+    PrivacyUnit,
+)
+from dpsynth.transcript import Transcript
 from privacy_audits.conformance import CoupledNoise, Tape
 from tests.conftest import BUDGET, open_ledger
-from tests.privacy_audits import fit_rigs, rigs
+from tests.privacy_audits import rigs
 
 Array = np.ndarray
 Pair = tuple[Array, Array]
@@ -39,16 +46,19 @@ def entered(patches: Patches) -> ExitStack:
 
 
 def choice_pairs(unit: PrivacyUnit, rng: np.random.Generator, *, count: int) -> list[Pair]:
-    """Tables of codes, and the same with a unit more: the worst one, then units at random.
+    """Neighbours: the two worst units, then units at random. Everybody else has code 0 everywhere.
 
-    All rows have code 0 everywhere.
+    Under ``replace_one`` the worst one takes the place of its opposite, and of every other.
     """
-    codes = np.zeros((ROWS, len(SIZES)), dtype=np.int64)
-    worst = np.array([[2, 2, 1, 1]] * unit.max_rows)
-    others = [
+    others = np.zeros((ROWS, len(SIZES)), dtype=np.int64)
+    units = [np.array([row] * unit.max_rows) for row in ([2, 2, 1, 1], [1, 1, 0, 0])]
+    units += [
         np.stack([rng.integers(0, k, unit.max_rows) for k in SIZES], axis=1) for _ in range(count)
     ]
-    return [(np.concatenate([codes, newcomer]), codes) for newcomer in (worst, *others)]
+    tables = [np.concatenate([others, rows]) for rows in units]
+    if unit.relation == NeighbouringRelation.ADD_REMOVE:
+        return [(table, others) for table in tables[:-1]]
+    return [(tables[0], table) for table in tables[1:]]
 
 
 def choice_of(unit: PrivacyUnit, *, epsilon: float) -> Callable[[Array], Array]:
@@ -143,25 +153,26 @@ def mst_run(
     return run, laws, plan
 
 
-def booked(plan: Plan) -> tuple[float, float]:
-    """Root of the sum of (sensitivity / σ)² of a plan's counts, and of everything."""
+def counts_bound(plan: Plan) -> float:
+    """Root of the sum of (sensitivity / σ)² of a plan's counts."""
     counts = [m for m in plan.mechanisms if isinstance(m, DiscreteGaussian)]
-    choices = [m for m in plan.mechanisms if isinstance(m, Exponential)]
-    moved = sum(m.count * m.sensitivity**2 / m.sigma**2 for m in counts)
-    return float(np.sqrt(moved)), float(
-        np.sqrt(moved + sum(m.count * m.epsilon**2 / 4 for m in choices))
-    )
+    return float(np.sqrt(sum(m.count * m.sensitivity**2 / m.sigma**2 for m in counts)))
 
 
-def precision(
+def transcript_of(
     method: type[MST], plan: Plan, frame: pd.DataFrame, schema: dp.Schema
-) -> list[tuple[float, float]]:
-    """Sensitivity and noise of everything that a fit releases."""
-    model = method(schema, codec=rigs.SETTINGS)
-    given = mock.patch.object(method, "plan", return_value=plan)
-    with fit_rigs.watched(schema.unit) as seen, given:
-        model.fit(frame, budget=BUDGET, ledger=open_ledger(schema), dataset="patients")
-    return seen
+) -> Transcript:
+    """Everything that a fit releases."""
+    model, transcript = method(schema, codec=rigs.SETTINGS), Transcript()
+    with mock.patch.object(method, "plan", return_value=plan):
+        model.fit(
+            frame,
+            budget=BUDGET,
+            ledger=open_ledger(schema),
+            dataset="patients",
+            noise=NoiseSource.audited(transcript),
+        )
+    return transcript
 
 
 def one_choice(plan: Plan) -> float:
