@@ -11,10 +11,10 @@ from typing import Any
 from tests.broken import (
     accounting,
     adversarial,
+    bounding,
     clipping,
     copying,
     counting,
-    estimating,
     keys,
     noise,
     sampling,
@@ -293,13 +293,13 @@ TWINS: dict[str, Twin] = {
         "M17", tables.released_table, copying.memorising_chain, "attacks"
     ),
     "bounds: level not halved": Twin(
-        "M18", bounds.estimators, estimating.LEVEL_NOT_HALVED, "coverage"
+        "M18", bounds.estimators, bounding.LEVEL_NOT_HALVED, "coverage"
     ),
     "bounds: swapped arguments": Twin(
-        "M18", bounds.estimators, estimating.SWAPPED_ARGUMENTS, "bound below point"
+        "M18", bounds.estimators, bounding.SWAPPED_ARGUMENTS, "bound below point"
     ),
     "bounds: threshold on the same scores": Twin(
-        "M18", bounds.estimators, estimating.THRESHOLD_ON_THE_SAME_SCORES, "coverage of a choice"
+        "M18", bounds.estimators, bounding.THRESHOLD_ON_THE_SAME_SCORES, "coverage of a choice"
     ),
     "noise x2": Twin(BEYOND, releases.step_release, noise.double_noise, "noise scale"),
     "noise cut off": Twin(BEYOND, releases.step_release, noise.noise_cut_off, "noise law"),

@@ -8,7 +8,7 @@ from scipy import special, stats
 from privacy_audits.conformance import ALPHA, Conformance
 from privacy_audits.estimate import Confusion
 from tests.broken.benches.bench import Results, bench
-from tests.broken.estimating import REAL, Estimators
+from tests.broken.bounding import REAL, Estimators
 
 LEVEL = 0.05
 LENIENT = 0.24
