@@ -1,10 +1,10 @@
-"""The command that audits a release."""
+"""The commands that prepare and make an audit."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from dpsynth.cli.console import AsJson, Output, out, say
+from dpsynth.cli.console import AsJson, Output, RequiredOutput, out, say
 
 
 def audit(
@@ -91,3 +91,49 @@ def audit(
     out(report.to_dict(), str(report), as_json)
     if report.verdict == Verdict.FAIL:
         raise GateError("the audit blocks this table.", code="DPS303")
+
+
+def split(
+    data: Path,
+    *,
+    schema: Path,
+    output: RequiredOutput,
+    audited: float = 0.2,
+    reference: float = 0.1,
+) -> None:
+    """Divide a table into rows to fit and rows to hold out, by coins that an audit can use.
+
+    The folder holds fit.csv, holdout.csv and coins.json: all of it is confidential.
+
+    Parameters
+    ----------
+    data
+        CSV or Parquet file with the sensitive rows.
+    schema
+        Schema file; all rows of a unit go the same way.
+    output
+        Folder to create.
+    audited
+        Chance of every unit to be an audit record, which a fair coin fits or holds out.
+    reference
+        Chance of every unit to be held out for comparison.
+    """
+    from dpsynth.files import refuse_existing, write_frame
+    from dpsynth.noise import NoiseSource
+    from dpsynth.release import make_internal
+    from dpsynth.schema import Schema
+    from privacy_audits.attacks import Design, split_audit
+
+    refuse_existing(output)
+    # Whoever could predict the coins would know who was fitted.
+    parts = split_audit(
+        data,
+        Schema.read(schema),
+        design=Design(audited=audited, reference=reference),
+        rng=NoiseSource.from_entropy().generator,
+    )
+    make_internal(output)
+    write_frame(parts.fitted, output / "fit.csv")
+    write_frame(parts.held_out, output / "holdout.csv")
+    parts.coins.write(output / "coins.json")
+    print(output)

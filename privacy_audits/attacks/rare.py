@@ -83,7 +83,9 @@ def near_copies(
     for side in (inside, ~inside):
         if not (side & single).any():
             return None
-        rates.append(Rate(successes=int(near[side & single].sum()), trials=int((side & single).sum())))
+        rates.append(
+            Rate(successes=int(near[side & single].sum()), trials=int((side & single).sum()))
+        )
     return gap("near-copies", rates[0], rates[1], claim=claim, hard=True)
 
 

@@ -233,3 +233,28 @@ def test_noise_of_an_audit_is_not_that_of_a_release() -> None:
     from dpsynth.transcript import Transcript
 
     assert not NoiseSource.audited(Transcript()).releasable
+
+
+def test_a_split_by_coins_goes_from_the_command_into_an_audit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = Place(tmp_path, rows(900, 2))
+    table = tmp_path / "table.csv"
+    pd.concat([FITTED, HELD_OUT], ignore_index=True).to_csv(table, index=False)
+    facts, parts = str(tmp_path / "schema.toml"), tmp_path / "parts"
+    asked = ["split", str(table), "--schema", facts, "-o", str(parts), "--audited", "0.5"]
+    assert main(asked) == 0
+    assert main(asked) == 6
+    sizes = [len(pd.read_csv(parts / name)) for name in ("fit.csv", "holdout.csv")]
+    assert sum(sizes) == len(FITTED) + len(HELD_OUT)
+    assert (parts / "coins.json").stat().st_mode & 0o077 == 0
+    capsys.readouterr()
+    code = main(
+        [
+            "audit", "--fit", str(parts / "fit.csv"), "--holdout", str(parts / "holdout.csv"),
+            "--synthetic", str(place.synthetic), "--schema", facts,
+            "--coins", str(parts / "coins.json"), "--epsilon", "3", "--delta", "1e-5",
+        ]
+    )  # fmt: skip
+    assert code == 0
+    assert "HEURISTIC" not in capsys.readouterr().out

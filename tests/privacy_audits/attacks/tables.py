@@ -73,6 +73,4 @@ def adult(seed: int, n: int = 2000) -> Tables:
         for start, size in ((0, n), (n, 2 * n), (3 * n, n))
     ]
     spread = {c.name: float(rows[c.name].std()) for c in schema.columns if c.is_numeric}
-    return Tables(
-        schema=schema, fitted=parts[0], held_out=parts[1], fresh=parts[2], spread=spread
-    )
+    return Tables(schema=schema, fitted=parts[0], held_out=parts[1], fresh=parts[2], spread=spread)
