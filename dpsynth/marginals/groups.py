@@ -47,7 +47,8 @@ class Groups:
     @property
     def masses(self) -> FloatArray:
         """Noisy rows of each group, shape (size,)."""
-        return np.bincount(self.of_code, weights=self.shares, minlength=self.size)
+        masses = np.bincount(self.of_code, weights=self.shares, minlength=self.size)
+        return masses.astype(np.float64)
 
     @property
     def codes(self) -> IntArray:

@@ -39,14 +39,14 @@ def whole_fit(fit: type[_Fit]) -> Results:
 
 
 def booked(fit: type[_Fit]) -> Results:
-    yield rigs.what_ran_is_what_was_booked(UNITS, {"_Fit": fit})
+    yield from rigs.what_ran_is_what_was_booked(UNITS, {"_Fit": fit})
 
 
 def booked_without_draws(fit: type[_Fit]) -> Results:
     plan = MST(UNITS, codec=SETTINGS).plan(BUDGET)
     if fit is not _Fit:
         plan = marginal.plan_without_draws(plan)
-    yield rigs.what_ran_is_what_was_booked(UNITS, {"_Fit": fit}, plan=plan)
+    yield from rigs.what_ran_is_what_was_booked(UNITS, {"_Fit": fit}, plan=plan)
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,11 @@ TWINS = {
     "tree: known total": Twin(whole_fit, marginal.KnownTotal, "replay"),
     "tree: groups by exact counts": Twin(whole_fit, marginal.GroupsByExactCounts, "replay"),
     "tree: noise of one table": Twin(whole_fit, marginal.NoiseOfOneTable, "transcript sensitivity"),
-    "tree: the best one": Twin(booked, marginal.BestTree, "event equality"),
-    "tree: noise of one table, booked": Twin(booked, marginal.NoiseOfOneTable, "event equality"),
-    "tree: a table twice": Twin(booked, marginal.TablesTwice, "event equality"),
+    "tree: the best one": Twin(booked, marginal.BestTree, "event == charge"),
+    "tree: noise of one table, booked": Twin(booked, marginal.NoiseOfOneTable, "event == charge"),
+    "tree: a table twice": Twin(booked, marginal.TablesTwice, "event == charge"),
     "tree: draws not charged": Twin(
-        booked_without_draws, marginal.DrawsNotCharged, "event equality"
+        booked_without_draws, marginal.DrawsNotCharged, "event == charge"
     ),
 }
 

@@ -10,6 +10,7 @@ from unittest import mock
 
 import dpsynth as dp
 from dpsynth.codec import CodecSettings, codec_charges
+from dpsynth.marginals.mst import MST, MSTSettings
 from dpsynth.neural.autoregressive import AutoregressiveSettings, DPAutoregressive
 from dpsynth.neural.base import TRAINING, DPSGDSettings
 from dpsynth.neural.ctgan import DPCTGAN, CTGANSettings
@@ -31,6 +32,7 @@ AMPLE = dp.Budget(epsilon=1e6, delta=1e-4)
 
 SETTINGS: dict[type[Synthesizer], Any] = {
     dp.Independent: None,
+    MST: MSTSettings(),
     DPVAE: VAESettings(steps=6, hidden=4, latent=2, sampling_probability=0.5),
     DPCTGAN: CTGANSettings(
         steps=6, critic_steps=2, hidden=8, critic_hidden=6, latent=3, generator_rows=40
@@ -52,6 +54,8 @@ def plan_of(method: type[Synthesizer], schema: dp.Schema) -> Plan:
     if isinstance(settings, DPSGDSettings):
         event = settings.training(UNITS).event(noise_multiplier=1.3, unit=schema.unit)
         charges += (PlannedCharge(step=TRAINING, mechanism=event),)
+    if isinstance(settings, MSTSettings):
+        charges += MST(schema, settings=settings)._pairs_at(3.0)
     if isinstance(settings, PATEGANSettings):
         parameters["teachers"] = 40
         event = vote_event(noise_multiplier=7.0, votes=settings.labels, unit=schema.unit)

@@ -28,6 +28,7 @@ from tests.privacy_audits.audited import METHODS, audited_fit, audited_search, p
 from tests.privacy_audits.rigs import discovering
 
 UNIT_SCHEMA = patients_schema(id="patient", max_rows=3)
+REPLACING = discovering(patients_schema(id="patient", max_rows=3, relation="replace_one"))
 
 
 def checks(transcript: Transcript, plan: Plan) -> list[Conformance]:
@@ -43,12 +44,16 @@ def failed(transcript: Transcript, plan: Plan) -> set[str]:
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("schema", [UNIT_SCHEMA, discovering(UNIT_SCHEMA)], ids=["known", "sought"])
+@pytest.mark.parametrize("schema", [UNIT_SCHEMA, REPLACING], ids=["added", "replaced"])
 def test_a_fit_spends_what_it_booked(method, schema: dp.Schema) -> None:
     model, transcript = audited_fit(method, schema)
     results = checks(transcript, model.plan_)
     assert [result for result in results if not result.passed] == []
     assert results[1].statistic == pytest.approx(1.0, abs=1e-12)
+    for release in transcript.releases:
+        assert release.relation == schema.unit.relation
+        assert release.query.shape == release.released.shape
+        assert not release.query.flags.writeable
 
 
 def test_a_search_spends_what_it_booked() -> None:

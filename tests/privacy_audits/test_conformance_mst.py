@@ -159,7 +159,7 @@ def test_a_whole_fit_tells_nothing_but_its_releases(
 @pytest.mark.parametrize("relation", RELATIONS)
 def test_what_ran_is_what_was_booked(relation: str) -> None:
     schema = patients_schema(id="patient", max_rows=3, relation=relation)
-    holds(rigs.what_ran_is_what_was_booked(schema))
+    holds(*rigs.what_ran_is_what_was_booked(schema))
 
 
 @pytest.mark.parametrize("columns", [1, 2, 3, 7])

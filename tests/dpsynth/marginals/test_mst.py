@@ -12,6 +12,7 @@ import dpsynth as dp
 from dpsynth.errors import UsageError
 from dpsynth.marginals.mst import CHOICE, TARGET_PAIRS, TREE_PAIRS, MSTSettings
 from dpsynth.noise import NoiseSource
+from dpsynth.privacy import DiscreteGaussian, Exponential
 
 MUCH = dp.Budget(epsilon=100.0, delta=1e-5)
 LEVELS = ["p", "q", "r"]
@@ -94,9 +95,10 @@ def test_the_budget_is_split_by_settings_and_the_number_of_columns_alone() -> No
     spent = {}
     for charge in plan.charges:
         event = charge.mechanism
-        if charge.step == CHOICE:
+        if isinstance(event, Exponential):
             spent[charge.step] = event.count * event.epsilon**2 / 4
         else:
+            assert isinstance(event, DiscreteGaussian)
             spent[charge.step] = event.count * event.sensitivity**2 / event.sigma**2
     whole = sum(spent.values())
     assert spent["one-way counts"] / whole == pytest.approx(0.2)
