@@ -99,19 +99,18 @@ def audit_table(
     if coins is not None:
         coins.check(fitted=fitted.rows, held_out=held_out.rows)
     roles = _roles(fitted, held_out, coins, targets=targets, rng=rng)
-    exact = value_codes(schema, [released, fitted.columns, held_out.columns])
-    neutral = held_out.take(roles.reference)
-    coding = Coding.fit(
-        schema, reference=neutral, others=[released, fitted.columns, held_out.columns]
-    )
-    blocks = [coding.block(c) for c in (released, fitted.columns, held_out.columns)]
+    tables = [released, fitted.columns, held_out.columns]
+    exact = value_codes(schema, tables)
+    neutral = {name: values[roles.reference] for name, values in held_out.columns.items()}
+    coding = Coding.fit(schema, reference=neutral, others=tables)
+    blocks = [coding.block(table) for table in tables]
     # In a random order: what is tied must not be taken in the order of the two sides.
     order = rng.permutation(len(roles.members) + len(roles.others))
     inside = order < len(roles.members)
     rows = np.concatenate([exact[1][roles.members], exact[2][roles.others]])[order]
     comparison = Comparison(
         synthetic=blocks[0],
-        reference=coding.block(neutral),
+        reference=blocks[2].take(roles.reference),
         targets=Block.joined([blocks[1].take(roles.members), blocks[2].take(roles.others)]).take(
             order
         ),
@@ -208,9 +207,6 @@ class _Side:
         places = np.sort(order[np.unique(units[order], return_index=True)[1]])
         return cls(columns=conform(frame.iloc[places], schema), places=places, rows=len(frame))
 
-    def take(self, rows: IntArray) -> Columns:
-        return {name: values[rows] for name, values in self.columns.items()}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class _Roles:
@@ -232,8 +228,9 @@ def _roles(
     mine, theirs = (rng.permutation(len(side.places)) for side in (fitted, held_out))
     if coins is None:
         half = len(theirs) // 2
-        others, reference = theirs[:half][:targets], theirs[half:][:targets]
-        members = mine[: len(others)]
+        # Equal sizes: a guess without knowledge must be right half of the time.
+        size = min(len(mine), half, targets)
+        members, others, reference = mine[:size], theirs[:size], theirs[half:][:targets]
     else:
         members = mine[np.isin(fitted.places[mine], coins.members)]
         audited = np.isin(held_out.places[theirs], coins.others)

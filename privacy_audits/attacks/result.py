@@ -104,21 +104,21 @@ class Gap:
         Successes of the attacks made on each side.
     p_value : float or None
         Of the hypothesis that the successes stay within the claim.
+    p_pure : float or None
+        Of the hypothesis that they stay within e^ε, δ aside.
     p_no_influence : float
         Of the hypothesis that membership has no influence at all (ε = 0).
     hard : bool
-        Whether an excess beyond the claim, at p < 1e-7, is a hard rule.
-    factor : float
-        e^ε of the claim; 1 without one.
+        Whether the attack is a hard rule.
     """
 
     name: str
     fitted: Rate
     held_out: Rate
     p_value: float | None
+    p_pure: float | None
     p_no_influence: float
     hard: bool = False
-    factor: float = 1.0
 
     @property
     def difference(self) -> float:
@@ -130,13 +130,14 @@ class Gap:
         return newcombe(self.fitted, self.held_out, alpha=alpha)
 
     @property
-    def violated(self) -> bool:
-        """Whether a hard rule is broken.
+    def certain(self) -> bool:
+        """Whether membership has an influence, at p < 1e-7; a claim may allow it."""
+        return self.p_no_influence < HARD
 
-        The excess must be certain, and larger than the factor that the claim allows.
-        """
-        beyond = self.fitted.point > self.factor * self.held_out.point
-        return self.hard and beyond and self.p_no_influence < HARD
+    @property
+    def violated(self) -> bool:
+        """Whether a hard rule is broken: an excess that is certain, and larger than e^ε allows."""
+        return self.hard and self.certain and (self.p_pure is None or self.p_pure < HARD)
 
     def to_dict(self, *, alpha: float) -> dict[str, Any]:
         """Return plain numbers; bounds are one-sided at level ``alpha``."""
@@ -146,7 +147,9 @@ class Gap:
             "held_out": _rate(self.held_out, alpha),
             "difference": {"point": self.difference, "lower": low, "upper": high},
             "p_value": self.p_value,
+            "p_pure": self.p_pure,
             "p_no_influence": self.p_no_influence,
+            "certain": self.certain,
             "hard": self.hard,
             "violated": self.violated,
         }
@@ -193,41 +196,40 @@ def gap(
     -----
     No influence: Fisher's exact test. Claim: an attack that guesses "member" where it succeeds,
     and one that also guesses "non-member" where it fails, both as one run of guesses about coins
-    with the odds of the two sizes; the smaller p-value counts twice.
+    with the odds of the two sizes; the smaller p-value counts twice. With m records and δ > 0 no
+    such p-value falls below about mδ times a constant: a mechanism that fails with probability δ
+    may show everything when it does. The first guess at δ = 0 leaves that case aside.
     """
     mine, theirs = guessed or (fitted, held_out)
     both, total = mine.successes + theirs.successes, mine.trials + theirs.trials
     by_chance = float(hypergeom.sf(mine.successes - 1, total, mine.trials, both))
-    p_value = None
+    p_value = p_pure = None
     if claim is not None:
         # Odds of the sides count as if they were part of the factor that the claim allows.
         odds = math.log(mine.trials / theirs.trials)
-        tries = [(both, mine.successes, odds)]
         right = mine.successes + theirs.trials - theirs.successes
-        tries.append((total, right, abs(odds)))
+        p_pure = _p_of(total, both, mine.successes, epsilon=claim.epsilon + odds, delta=0.0)
         p_value = min(
             1.0,
-            2
-            * min(
-                one_run_p_value(
-                    Guesses(canaries=total, made=made, correct=correct),
-                    epsilon=claim.epsilon + offset,
-                    delta=claim.delta,
-                )
-                if made
-                else 1.0
-                for made, correct, offset in tries
-            ),
+            2 * _p_of(total, both, mine.successes, epsilon=claim.epsilon + odds, delta=claim.delta),
+            2 * _p_of(total, total, right, epsilon=claim.epsilon + abs(odds), delta=claim.delta),
         )
     return Gap(
         name=name,
         fitted=fitted,
         held_out=held_out,
         p_value=p_value,
+        p_pure=p_pure,
         p_no_influence=min(1.0, by_chance),
         hard=hard,
-        factor=1.0 if claim is None else math.exp(min(claim.epsilon, 700.0)),
     )
+
+
+def _p_of(records: int, made: int, correct: int, *, epsilon: float, delta: float) -> float:
+    if not made:
+        return 1.0
+    guesses = Guesses(canaries=records, made=made, correct=correct)
+    return one_run_p_value(guesses, epsilon=epsilon, delta=delta)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -279,6 +281,26 @@ class TableAudit:
         return tuple(found)
 
     @property
+    def certain_copies(self) -> tuple[str, ...]:
+        """Names of copy rules with an excess over held-out rows at p < 1e-7.
+
+        Not by itself a violation: a noisy histogram of few cells keeps its claim and shows some of
+        the cells that one person alone is in. In a table of many columns nothing but copying
+        explains it; a person decides.
+        """
+        return tuple(g.name for g in self.gaps if g.hard and g.certain)
+
+    @property
+    def hard_false_alarms(self) -> float:
+        """Bound on the chance that a rule with p < 1e-7 is broken without a cause, δ aside.
+
+        A gate that blocks by itself on real rows is a channel of its own: this chance should not
+        exceed a tenth of δ e^(−ε).
+        """
+        tested = len(self.membership) if self.claim is not None else 0
+        return HARD * (tested + sum(g.hard for g in self.gaps))
+
+    @property
     def p_values(self) -> dict[str, float]:
         """P-value of "stays within the claim" per attack; empty without a claim. Soft."""
         results = (*self.membership, *self.gaps)
@@ -307,7 +329,9 @@ class TableAudit:
                 "member_ratio": self.screening.member_ratio,
                 "other_ratio": self.screening.other_ratio,
             },
+            "certain_copies": list(self.certain_copies),
             "hard_violations": list(self.hard_violations),
+            "hard_false_alarms": self.hard_false_alarms,
         }
 
     def __repr__(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-_TOLERANCE = 1e-12
+_TOLERANCE = 1e-10
 """Relative, and absolute near 0."""
 
 _LARGEST = 1e9

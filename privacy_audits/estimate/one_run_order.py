@@ -32,9 +32,9 @@ from privacy_audits.estimate.channels import (
 from privacy_audits.estimate.guesses import Guesses
 from privacy_audits.estimate.one_run import COINS
 
-_NODES = 128
+_NODES = 64
 _CUT = 1e-15
-_HALVINGS = 80
+_HALVINGS = 50
 _CHANNEL = ("canaries do not interfere", "guesses chosen by confidence")
 
 
