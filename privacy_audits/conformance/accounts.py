@@ -175,8 +175,8 @@ def attained_epsilon(mechanisms: Sequence[Mechanism], delta: float) -> float:
         return _gaussian_epsilon(shift, delta)
     reach = renyi_epsilon(mechanisms, _REACH_DELTA) + 1.0
     step = 2 * reach / _POINTS
-    losses = (np.arange(_POINTS) - _POINTS // 2) * step
-    edges = np.append(losses, losses[-1] + step) - step / 2
+    losses: FloatArray = ((np.arange(_POINTS) - _POINTS // 2) * step).astype(np.float64)
+    edges: FloatArray = np.append(losses, losses[-1] + step) - step / 2
     epsilons = []
     for removed in (True, False):
         spectrum = np.ones(_POINTS // 2 + 1, dtype=np.complex128)

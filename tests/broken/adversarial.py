@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+from unittest import mock
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from dpsynth.neural import dpsgd
 from dpsynth.neural.adversary import PairLoss
 from dpsynth.neural.clipping import UnitClipper
 from dpsynth.neural.conditions import Conditions
@@ -77,6 +80,57 @@ class _SharesStream(PairLoss):
     def partners(self, codes: Tensor) -> Tensor:
         torch.rand(len(codes), generator=self.model.learner._rng)
         return super().partners(codes)
+
+
+class PicksRowsByCategory(DPCTGAN):
+    """Training by sampling: a column, one of its codes by the logarithm of its exact count, and a
+    row that has it."""
+
+    def _fit_codes(self, codes: np.ndarray, unit_index: np.ndarray, **kw):
+        def pick(units: int, probability: float, rng: np.random.Generator) -> np.ndarray:
+            return np.array([draw(rng) for _ in range(rng.binomial(units, probability))])
+
+        def draw(rng: np.random.Generator) -> int:
+            column = codes[:, rng.integers(codes.shape[1])]
+            present, counts = np.unique(column, return_counts=True)
+            weights = np.log1p(counts)
+            code = rng.choice(present, p=weights / weights.sum())
+            return int(unit_index[rng.choice(np.flatnonzero(column == code))])
+
+        with mock.patch.object(dpsgd, "poisson_sample", pick):
+            return super()._fit_codes(codes, unit_index, **kw)
+
+
+class FollowsABareCritic(DPCTGAN):
+    """The generator learns from a copy of the critic that takes its steps without noise."""
+
+    def _learner(self, critic: Critic, **kw):
+        self.bare = copy.deepcopy(critic)
+        return super()._learner(self.bare, **kw)
+
+    def _pairs(self, critic: Critic, *, noise) -> PairLoss:
+        pairs = super()._pairs(critic, noise=noise)
+        return _TrainsBare(
+            pairs.critic, pairs.generator, pairs.conditions, noise=noise, bare=self.bare
+        )
+
+
+class _TrainsBare(PairLoss):
+    def __init__(self, *args, bare: Critic, **kw) -> None:
+        super().__init__(*args, **kw)
+        self.bare = bare
+
+    def __call__(self, codes: Tensor) -> Tensor:
+        pairs = torch.stack([codes, self.partners(codes)], dim=1).flatten(0, 1)
+        real, made = self.bare(pairs).view(-1, 2).unbind(1)
+        loss = torch.nn.functional.softplus(made - real).sum()
+        parameters = list(self.bare.parameters())
+        with torch.no_grad():
+            for part, gradient in zip(
+                parameters, torch.autograd.grad(loss, parameters), strict=True
+            ):
+                part -= 0.01 * gradient
+        return super().__call__(codes)
 
 
 class Packed(PairLoss):

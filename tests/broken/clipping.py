@@ -81,3 +81,22 @@ class AveragesOverTheBatch(UnitClipper):
 def centred_loss(net: nn.Module, rows: Tensor) -> Tensor:
     """Batch statistics: every row's gradient depends on all others."""
     return net(rows - rows.mean(0)).pow(2).sum(1)
+
+
+class ClipsTheBatch(UnitClipper):
+    """Bounds the sum of the batch: one unit turns it round."""
+
+    def clipped_sum(self, loss: Tensor, *, rows_per_unit: int, clip_norm: float) -> list[Tensor]:
+        del rows_per_unit
+        sums = [g.double() for g in torch.autograd.grad(loss.sum(), self.parameters)]
+        norm = math.sqrt(sum(float(g.square().sum()) for g in sums))
+        return [g * min(1.0, clip_norm / max(norm, 1e-300)) for g in sums]
+
+
+class MultipliesByZero(_Looped):
+    """Scales a unit without a finite norm by 0, and 0 · ∞ is no number."""
+
+    def clip(self, gradients: list[Tensor], clip_norm: float) -> list[Tensor]:
+        norm = math.sqrt(sum(float(g.square().sum()) for g in gradients))
+        scale = min(1.0, clip_norm / max(norm, 1e-300)) if math.isfinite(norm) else 0.0
+        return [g * scale for g in gradients]

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from dpsynth.codec import Codec, CodecSettings, codec_charges
+from dpsynth.columns import NumericCodes
 from dpsynth.counts import discover_levels, release_counts, selection_threshold
 from dpsynth.noise import NoiseSource
 from dpsynth.privacy import Plan, PlannedCharge
@@ -74,6 +75,70 @@ def bounds_from_the_data(
         noise=noise,
     )
     return codec, plan.charges
+
+
+def categories_from_the_data(
+    table: Table, *, plan: Plan, settings: CodecSettings, noise: NoiseSource
+) -> tuple[Codec, tuple[PlannedCharge, ...]]:
+    """Replaces declared categories by those that occur."""
+
+    def fitted(column: Column) -> Column:
+        if column.is_numeric or column.name != "ward":
+            return column
+        occurring = sorted({str(value) for value in table.values[column.name] if value is not None})
+        return dataclasses.replace(column, categories=tuple(occurring), missing=True)
+
+    columns = tuple(fitted(column) for column in table.schema.columns)
+    schema = dataclasses.replace(table.schema, columns=columns)
+    codec, _ = Codec.fit(
+        dataclasses.replace(table, schema=schema), plan=plan, settings=settings, noise=noise
+    )
+    return codec, plan.charges
+
+
+def modes_from_the_data(
+    table: Table, *, plan: Plan, settings: CodecSettings, noise: NoiseSource
+) -> tuple[Codec, tuple[PlannedCharge, ...]]:
+    """Fits where numbers lie to the rows themselves, as a mixture of normals per column does."""
+    codec, ran = Codec.fit(table, plan=plan, settings=settings, noise=noise)
+    fitted = dict(codec.codes)
+    for name, codes in codec.codes.items():
+        if isinstance(codes, NumericCodes):
+            values = table.values[name].astype(float)
+            positions = codes.grid.positions(values[~np.isnan(values)])
+            inner = np.quantile(positions, np.linspace(0, 1, codes.lows.size + 1)[1:-1])
+            edges = np.unique([0, *inner.round().astype(int), codes.grid.size])
+            fitted[name] = dataclasses.replace(codes, lows=edges[:-1], highs=edges[1:])
+    return dataclasses.replace(codec, codes=fitted), ran
+
+
+def whole_noise_for_each(
+    table: Table, *, plan: Plan, settings: CodecSettings, noise: NoiseSource
+) -> tuple[Codec, tuple[PlannedCharge, ...]]:
+    """Gives each histogram the noise that all of them together need: √k too little."""
+    sharp = tuple(
+        dataclasses.replace(
+            charge,
+            mechanism=dataclasses.replace(
+                charge.mechanism,
+                sigma=charge.mechanism.sigma / np.sqrt(charge.mechanism.count),  # type: ignore[attr-defined]
+            ),
+        )
+        for charge in plan.charges
+    )
+    codec, _ = Codec.fit(
+        table, plan=dataclasses.replace(plan, charges=sharp), settings=settings, noise=noise
+    )
+    return codec, plan.charges
+
+
+def bought_twice(
+    table: Table, *, plan: Plan, settings: CodecSettings, noise: NoiseSource
+) -> tuple[Codec, tuple[PlannedCharge, ...]]:
+    """Averages two codecs and pays for one."""
+    codec, ran = Codec.fit(table, plan=plan, settings=settings, noise=noise)
+    again, _ = Codec.fit(table, plan=plan, settings=settings, noise=noise)
+    return dataclasses.replace(codec, rows=(codec.rows + again.rows) / 2), ran
 
 
 def exact_number_of_rows(

@@ -97,3 +97,11 @@ def same_noise_on_every_histogram(
 ) -> np.ndarray:
     del noise
     return release_counts(counts, sigma=sigma, noise=NoiseSource.seeded(20))
+
+
+def half_noise_everywhere() -> dict[str, object]:
+    """Parts of whole fits, by their full names."""
+    return {
+        "dpsynth.codec.release_counts": half_noise_on_counts,
+        "dpsynth.neural.dpsgd.noisy_sum": half_noise,
+    }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from dpsynth.checkpoint import Course
@@ -52,6 +54,17 @@ class OneTeacherForAll(Teachers):
         return np.full(self.teachers, np.sign(opinions.sum(dtype=np.int64)), dtype=np.float64)
 
 
+class SampleTheWholeTable(Teachers):
+    """Every teacher draws its rows from the whole table: a unit sits at several."""
+
+    def _votes(self, opinions: np.ndarray) -> np.ndarray:
+        votes = []
+        for teacher in range(self.teachers):
+            hers = np.random.default_rng(teacher).random(4096)[: opinions.size] < 0.5
+            votes.append(np.sign(opinions[hers].sum(dtype=np.int64)))
+        return np.array(votes, dtype=np.float64)
+
+
 class RowsInsteadOfUnits(Teachers):
     """Deals rows: a unit of three rows sits at up to three teachers."""
 
@@ -73,6 +86,16 @@ def half_noise_on_votes(margins: np.ndarray, *, event: PATEVote, noise: NoiseSou
     exact = np.asarray(margins, dtype=np.int64)
     zeros = np.zeros_like(exact)
     return exact + np.rint(0.5 * release_margins(zeros, event=event, noise=noise)).astype(np.int64)
+
+
+def nine_tenths_on_votes(margins: np.ndarray, *, event: PATEVote, noise: NoiseSource) -> np.ndarray:
+    less = dataclasses.replace(event, noise_multiplier=0.9 * event.noise_multiplier)
+    return release_margins(margins, event=less, noise=noise)
+
+
+def noise_on_labels(margins: np.ndarray, *, event: PATEVote, noise: NoiseSource) -> np.ndarray:
+    """Counts votes without noise and adds it to the label that won."""
+    return release_margins(np.sign(margins), event=event, noise=noise)
 
 
 def free_answers(margins: np.ndarray, *, event: PATEVote, noise: NoiseSource) -> np.ndarray:

@@ -33,6 +33,21 @@ from tests.privacy_audits.rigs import discovering
 ONE = histogram_event(sigma=2.0, histograms=1, unit=PrivacyUnit())
 
 
+UNITS = [{}, {"id": "patient", "max_rows": 3, "relation": "replace_one"}]
+
+
+@pytest.mark.parametrize("make", METHODS)
+@pytest.mark.parametrize("unit", UNITS)
+def test_what_a_fit_released_is_what_its_plan_booked(make, unit) -> None:
+    model, transcript = audited_fit(make, discovering(patients_schema(**unit)))
+    assert same_events(events(transcript), model.plan_.mechanisms)
+    for release in transcript.releases:
+        assert release.event is not None
+        assert release.relation == model.schema.unit.relation
+        assert release.query.shape == release.released.shape
+        assert not release.query.flags.writeable
+
+
 @pytest.mark.parametrize("make", METHODS)
 def test_a_model_fitted_under_audit_is_not_releasable_and_keeps_nothing_of_it(make) -> None:
     # Keyed by the operating system: it is the audit alone that forbids the release.

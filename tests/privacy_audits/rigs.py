@@ -128,6 +128,11 @@ def linear_loss(net: nn.Module, rows: Tensor) -> Tensor:
     return net(rows).sum(1)
 
 
+def squared(net: nn.Module, rows: Tensor) -> Tensor:
+    """A row loss that has a minimum."""
+    return net(rows).pow(2).sum(1)
+
+
 def clipped(
     clipper: type[UnitClipper] = UnitClipper,
     *,
@@ -253,6 +258,8 @@ def train_run(
     sigma: float = 1.2,
     steps: int = 6,
     rows_per_unit: int,
+    seed: int = 3,
+    loss: Callable[[nn.Module, Tensor], Tensor] = linear_loss,
     after: Callable[[list[Tensor]], list[Tensor]] = lambda released: released,
     **parts: Any,
 ) -> Callable[[Sequence[Array], Tape], Mapping[str, object]]:
@@ -280,11 +287,11 @@ def train_run(
         with exchanged({**parts, "noisy_sum": lambda sums, **kw: after(release(sums, **kw))}):
             taken = dpsgd.train(
                 net,
-                lambda chosen: linear_loss(net, features[chosen[:, 0]]),
+                lambda chosen: loss(net, features[chosen[:, 0]]),
                 UnitRows.arrange(codes, index, max_rows=rows_per_unit, device=CPU),
                 settings=settings,
                 mechanism=mechanism,
-                noise=CoupledNoise(seed=3),
+                noise=CoupledNoise(seed=seed),
                 progress=lambda done, of: lines.append((done, of)),
             )
         weights = torch.cat([p.detach().flatten() for p in net.parameters()]).numpy()
@@ -310,6 +317,7 @@ def pair_sum(
     rows_per_unit: int,
     clipper: type[UnitClipper] = UnitClipper,
     scale: float = 3.0,
+    seed: int = 4,
 ) -> Callable[[Sequence[Array]], Array]:
     """The clipped sum over units of rows and their generated partners, before noise.
 
@@ -331,7 +339,7 @@ def pair_sum(
 
     def query(units: Sequence[Array]) -> Array:
         rows = torch.from_numpy(np.concatenate([*units, np.zeros((0, len(PAIR_SIZES)), int)]))
-        pairs = loss(critic, generator, conditions, noise=CoupledNoise(seed=4))
+        pairs = loss(critic, generator, conditions, noise=CoupledNoise(seed=seed))
         with clipper(critic, copies=2) as book:
             sums = book.clipped_sum(pairs(rows), rows_per_unit=rows_per_unit, clip_norm=1.0)
         return torch.cat([part.flatten() for part in sums]).numpy()
@@ -351,7 +359,7 @@ CTGAN_SETTINGS = CTGANSettings(
 
 
 def ctgan_run(
-    schema: dp.Schema, method: type[DPCTGAN] = DPCTGAN
+    schema: dp.Schema, method: type[DPCTGAN] = DPCTGAN, *, seed: int = 2
 ) -> Callable[[pd.DataFrame, Tape], Mapping[str, object]]:
     """A whole fit of DP-CTGAN, with all its releases on a tape."""
     plan = neural_plan(schema, CTGAN_SETTINGS, method.method)
@@ -365,7 +373,7 @@ def ctgan_run(
                 budget=BUDGET,
                 ledger=open_ledger(schema),
                 dataset="patients",
-                noise=CoupledNoise(seed=2),
+                noise=CoupledNoise(seed=seed),
             )
         return fit_facts(model)
 
@@ -383,9 +391,11 @@ def fit_facts(model: Synthesizer) -> Mapping[str, object]:
     }
 
 
-def neural_plan(schema: dp.Schema, settings: DPSGDSettings, method: str) -> Plan:
+def neural_plan(
+    schema: dp.Schema, settings: DPSGDSettings, method: str, *, noise_multiplier: float = 4.0
+) -> Plan:
     """What a fit would plan, with noise that is not calibrated: that takes seconds."""
-    event = settings.training(80).event(noise_multiplier=4.0, unit=schema.unit)
+    event = settings.training(80).event(noise_multiplier=noise_multiplier, unit=schema.unit)
     counts = codec_charges(schema, SETTINGS, sigma=40.0, failure_delta=1e-6)
     return Plan(
         method=method,
@@ -467,12 +477,13 @@ def codec_run(
     fit: Callable[..., tuple[Codec, Any]] = Codec.fit,
     loader: Callable[..., Table] = load,
     released: Callable = release_counts,
+    seed: int = 8,
 ) -> Callable[[pd.DataFrame, Tape], Mapping[str, object]]:
     """Loading and ``Codec.fit``, with all releases on a tape."""
     plan = codec_plan(schema)
 
     def run(frame: pd.DataFrame, tape: Tape) -> Mapping[str, object]:
-        noise = CoupledNoise(seed=8)
+        noise = CoupledNoise(seed=seed)
         table = loader(frame, schema, rng=noise.generator)
         with taped_codec(tape, released):
             codec, ran = fit(table, plan=plan, settings=SETTINGS, noise=noise)
@@ -588,12 +599,12 @@ def search_run(
 
 
 def rows_by_unit(
-    schema: dp.Schema, loader: Callable[..., Table] = load
+    schema: dp.Schema, loader: Callable[..., Table] = load, *, seed: int = 5
 ) -> Callable[[pd.DataFrame], Mapping[str, float]]:
     """How often each row stands in the loaded table: a histogram over all possible rows."""
 
     def query(frame: pd.DataFrame) -> Mapping[str, float]:
-        table = loader(frame, schema, rng=CoupledNoise(seed=5).generator)
+        table = loader(frame, schema, rng=CoupledNoise(seed=seed).generator)
         rows = zip(*(table.values[column.name].tolist() for column in schema.modelled), strict=True)
         counts: dict[str, float] = {}
         for row in rows:
@@ -603,9 +614,11 @@ def rows_by_unit(
     return query
 
 
-def one_more_patient(rows: int, *, n: int = 240) -> tuple[pd.DataFrame, pd.DataFrame]:
+def one_more_patient(
+    rows: int, *, n: int = 240, seed: int = 0
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """A table of units with three rows each, and the same with one awkward unit of ``rows``."""
-    base = patients_frame(n).astype({"patient": object})
+    base = patients_frame(n, seed=seed).astype({"patient": object})
     awkward = patients_frame(rows, seed=9).astype(object)
     awkward = awkward.assign(
         patient="the new one", age=10**9, stay=-1e300, ward="never seen", died="perhaps"

@@ -36,9 +36,9 @@ def units_of(rng: np.random.Generator, count: int, *, rows: int) -> list[Array]:
     return [rng.integers(CODES - 2, CODES, (size, COLUMNS)).astype(np.int32) for size in sizes]
 
 
-def adversarial_pairs(rows: int) -> list[tuple[Units, Units]]:
+def adversarial_pairs(rows: int, *, seed: int = 0) -> list[tuple[Units, Units]]:
     """Tables of units, and the same with one unit less: at every place, equal ones among them."""
-    rng = np.random.default_rng(rows)
+    rng = np.random.default_rng([rows, seed])
     units = units_of(rng, 12, rows=rows)
     # Units that are each other's opposite leave teachers undecided, where one unit tips a vote.
     opposite = np.zeros((rows, COLUMNS), dtype=np.int32)
@@ -138,7 +138,7 @@ def vote_bound(plan: Plan) -> float:
 
 
 def vote_fit(
-    make: type[PATEGAN] = PATEGAN, *, plan: Plan | None = None, **parts: Any
+    make: type[PATEGAN] = PATEGAN, *, plan: Plan | None = None, seed: int = 2, **parts: Any
 ) -> Callable[[pd.DataFrame, Tape], Mapping[str, object]]:
     """A whole fit with all releases on a tape; parts of it are exchanged by name."""
     plan = vote_plan() if plan is None else plan
@@ -153,7 +153,7 @@ def vote_fit(
                 budget=BUDGET,
                 ledger=open_ledger(SCHEMA),
                 dataset="patients",
-                noise=CoupledNoise(seed=2),
+                noise=CoupledNoise(seed=seed),
                 progress=lambda done, of: lines.append((done, of)),
             )
         return {
