@@ -112,6 +112,25 @@ class Violation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Influence:
+    """A test of "being fitted or held out makes no difference".
+
+    A release that keeps its claim may fail it: ε is not 0. What is seen goes to a person.
+
+    Parameters
+    ----------
+    code, name : str
+        Finding code, and the attack, as the subject of a sentence.
+    p_value : float
+        Chance of a difference at least this large if there is none.
+    """
+
+    code: str
+    name: str
+    p_value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Risk:
     """An upper bound on what an attacker gains, and what the policy accepts.
 
@@ -125,8 +144,6 @@ class Risk:
         Upper bound, at a level that makes all of an audit's hold together.
     accepted : float
         From the policy.
-    p_no_influence : float
-        Chance of what was seen if being fitted had no influence at all.
     """
 
     code: str
@@ -134,7 +151,6 @@ class Risk:
     quantity: str
     upper: float
     accepted: float
-    p_no_influence: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +183,7 @@ def decide(
     claim: Budget | None,
     rules: Sequence[Rule],
     violations: Sequence[Violation],
+    influences: Sequence[Influence],
     risks: Sequence[Risk],
     silent: Iterable[Finding] = (),
 ) -> Decision:
@@ -183,9 +200,10 @@ def decide(
         Any breach blocks.
     violations : sequence of Violation
         Adjusted together after Holm.
+    influences : sequence of Influence
+        Adjusted together after Holm; what is left goes to a person.
     risks : sequence of Risk
-        A bound above what is accepted goes to a person where being fitted had an influence (Holm);
-        where none was seen, the bound is wide because records are few.
+        A bound above what is accepted: no violation was found, and none of that size excluded.
     silent : iterable of Finding
         Reasons for which the instruments could not have seen a violation.
 
@@ -217,22 +235,25 @@ def decide(
                     "decides.",
                 )
             )
-    unable = list(silent)
-    influence = holm([risk.p_no_influence for risk in risks])
-    for risk, p_value in zip(risks, influence, strict=True):
-        if risk.upper <= risk.accepted:
-            continue
-        if p_value < policy.alpha:
-            doubtful.append(_warning(risk.code, _above(risk)))
-        else:
-            unable.append(
-                Finding(
-                    risk.code,
-                    Severity.INFO,
-                    f"{risk.name}: too few records to bound its {risk.quantity} by the "
-                    f"{risk.accepted:g} that the policy accepts.",
-                )
+    seen = holm([influence.p_value for influence in influences])
+    doubtful += [
+        _warning(influence.code, f"{influence.name} tells fitted records from held-out ones.")
+        for influence, p_value in zip(influences, seen, strict=True)
+        if p_value < policy.alpha
+    ]
+    unable = [
+        *silent,
+        *(
+            Finding(
+                risk.code,
+                Severity.INFO,
+                f"{risk.name}: its {risk.quantity} is not bounded by the {risk.accepted:g} that "
+                "the policy accepts.",
             )
+            for risk in risks
+            if not risk.upper <= risk.accepted
+        ),
+    ]
     if blocking:
         verdict = Verdict.FAIL
     elif doubtful:
@@ -242,13 +263,6 @@ def decide(
     else:
         verdict = Verdict.PASS
     return Decision(verdict=verdict, findings=(*blocking, *doubtful, *unable))
-
-
-def _above(risk: Risk) -> str:
-    return (
-        f"{risk.name}: fitted records are told from others, and its {risk.quantity} may be above "
-        f"the {risk.accepted:g} that the policy accepts."
-    )
 
 
 def _error(code: str, message: str) -> Finding:

@@ -103,33 +103,6 @@ class CanaryAudit:
             f"({runs}).",
         )
 
-    def summary(self) -> dict[str, object]:
-        """Return everything as JSON; a ceiling that does not exist is null."""
-
-        def stated(bound: Bound) -> dict[str, object]:
-            return {
-                "method": bound.method,
-                "lower": bound.lower,
-                "point": bound.point if np.isfinite(bound.point) else None,
-                "ceiling": bound.ceiling if np.isfinite(bound.ceiling) else None,
-                "confidence": bound.confidence,
-                "assumptions": list(bound.assumptions),
-            }
-
-        return {
-            "mechanism": self.mechanism.spec(),
-            "mode": self.mode,
-            "canaries": self.canaries,
-            "guesses": list(self.guesses),
-            "claim": self.claim,
-            "delta": self.delta,
-            "conformance": stated(self.conformance),
-            "bounds": [stated(bound) for bound in self.bounds],
-            "expected": self.expected,
-            "p_value": self.p_value,
-            "runs": self.runs,
-        }
-
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; in ``surrogate`` mode none comes from real rows."""
         return {
@@ -139,7 +112,9 @@ class CanaryAudit:
             "guesses": list(self.guesses),
             "claim": self.claim,
             "delta": self.delta,
-            "bounds": [bound.to_dict() for bound in (self.conformance, *self.bounds)],
+            "conformance": self.conformance.to_dict(),
+            "bounds": [bound.to_dict() for bound in self.bounds],
+            "expected": self.expected,
             "p_value": self.p_value,
             "runs": self.runs,
         }

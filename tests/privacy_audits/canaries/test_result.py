@@ -71,7 +71,7 @@ def test_sentences_name_bound_confidence_ceiling_and_claim():
 
 def test_a_summary_is_json_and_says_the_same():
     result = audit(0)
-    summary = json.loads(json.dumps(result.summary(), allow_nan=False))
+    summary = json.loads(json.dumps(result.to_dict(), allow_nan=False))
     assert summary["claim"] == result.claim
     assert summary["conformance"]["ceiling"] is None
     assert [part["lower"] for part in summary["bounds"]] == [b.lower for b in result.bounds]
