@@ -170,7 +170,8 @@ def leaks_as_booked(
     result : GameResult
         Of :func:`play`.
     reference : GameResult
-        Of :func:`reference`; its own error counts, and vanishes from a hundred times as many scores on.
+        Of :func:`reference`; its own error is allowed for, and small with a hundred times as many
+        scores.
     alpha : float
         Chance of a false alarm.
 
