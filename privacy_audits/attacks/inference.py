@@ -119,9 +119,10 @@ def linear_reconstruction(
     -----
     For pairs of known columns, the number of real rows in a cell with a given secret should be
     that of the released rows, up to the ratio of sizes. The unknown indicators solve these
-    equations by least squares, started from the released shares and stopped early. The control
-    puts held-out rows in the place of as many fitted ones: both systems have the same size, and
-    only those rows are compared.
+    equations by least squares, started from the released shares and stopped early. Fitted and
+    held-out rows stand in one system, of which the attacker does not know who is who. Guesses in a
+    system hang together; but who was fitted does not enter it, so that under no influence every
+    exchange of fitted and held-out rows is as likely as the true one, and Fisher's test is exact.
     """
     place = layout.names.index(secret)
     known = [j for j in range(len(layout.names)) if j != place]
@@ -131,14 +132,13 @@ def linear_reconstruction(
     pairs = [(i, j) for at, i in enumerate(known) for j in known[at + 1 :]]
     chosen = [pairs[k] for k in rng.permutation(len(pairs))[:_PAIRS]]
     released = _cut(synthetic.cells, RELEASED, rng)
-    real = _cut(fitted.cells, RECONSTRUCTED, rng)
-    size = min(len(real), len(held_out))
-    control = np.concatenate([_cut(held_out.cells, size, rng), real[size:]])
-    rates = []
-    for cells in (real, control):
-        guess = _solve(released, cells, place=place, levels=levels, pairs=chosen)
-        right = guess[:size] == cells[:size, place]
-        rates.append(Rate(successes=int(right.sum()), trials=size))
+    size = min(len(fitted), len(held_out), RECONSTRUCTED // 2)
+    real = np.concatenate([_cut(side.cells, size, rng) for side in (fitted, held_out)])
+    guess = _solve(released, real, place=place, levels=levels, pairs=chosen)
+    right = guess == real[:, place]
+    rates = [
+        Rate(successes=int(part.sum()), trials=size) for part in (right[:size], right[size:])
+    ]
     return gap(f"reconstruction:{secret}", rates[0], rates[1], claim=claim)
 
 

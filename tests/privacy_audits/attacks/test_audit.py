@@ -8,6 +8,7 @@ import re
 
 import numpy as np
 import pytest
+from scipy import stats
 from scipy.stats import fisher_exact
 
 import dpsynth as dp
@@ -315,6 +316,25 @@ def test_reconstruction_of_independent_secrets_is_no_better_on_fitted_rows():
     assert result is not None
     assert result.fitted.trials == result.held_out.trials == 300
     assert result.p_no_influence > 1e-3
+
+
+def test_who_was_fitted_does_not_enter_a_reconstruction():
+    # Guesses of one system hang together. Were each side solved for itself, its common error
+    # would pass for an influence.
+    rng = np.random.default_rng(2)
+    rows = rng.integers(0, 3, (900, 5))
+    rows[:, 0] = np.where(rng.random(900) < 0.7, rows[:, 1] > 0, rows[:, 0])
+    released, table = coded(rows[:300]), rows[300:]
+    p_values = []
+    for _ in range(60):
+        order = rng.permutation(600)
+        sides = coded(table[order[:300]]), coded(table[order[300:]])
+        result = linear_reconstruction(
+            released, *sides, layout=layout(5, 3), secret="c0", claim=None, rng=rng
+        )
+        assert result is not None
+        p_values.append(result.p_no_influence)
+    assert stats.binom.sf(sum(p < 0.1 for p in p_values) - 1, 60, 0.1) > 1e-4
 
 
 def test_what_cannot_be_attacked_is_left_out():
