@@ -282,11 +282,9 @@ TWINS: dict[str, Twin] = {
     ),
     "one stream for all": Twin("M16", fits.adversarial_fit, adversarial.OneStreamForAll, "replay"),
     "student sees rows": Twin("M16", fits.vote_fit, voting.StudentSeesRows, "replay"),
-    "near copies": Twin(
-        "M17", tables.released_table, copying.five_percent_near_copies, "hard rules"
-    ),
+    "near copies": Twin("M17", tables.released_table, copying.five_percent_near_copies, "copies"),
     "copies of outliers": Twin(
-        "M17", tables.released_table, copying.one_percent_outlier_copies, "hard rules"
+        "M17", tables.released_table, copying.one_percent_outlier_copies, "copies"
     ),
     "smoothed bootstrap": Twin("M17", tables.released_table, copying.smoothed_bootstrap, "attacks"),
     "over-fitted generator": Twin(
