@@ -14,6 +14,7 @@ from dpsynth.privacy import Budget
 from dpsynth.schema import Schema
 from dpsynth.synthesizer import Synthesizer
 from privacy_audits.attacks import Clique, Coins, audit_table
+from privacy_audits.canaries import audit_method, has_canaries
 from privacy_audits.gate import Policy
 from privacy_audits.report import AuditReport
 
@@ -50,7 +51,8 @@ def audit(
         The (ε, δ) that is claimed; the model's by default.
     model : Synthesizer, optional
         The fitted model that the table was drawn from. Its plan is run again on the released
-        table and canaries, which spends nothing.
+        table and canaries, which spends nothing. A method without canaries leaves the audit
+        inconclusive.
     canaries : int
         Canaries of that run.
     coins : Coins, optional
@@ -95,9 +97,7 @@ def audit(
         rng=np.random.default_rng(seed),
     )
     found = None
-    if model is not None:
-        from privacy_audits.canaries import audit_method
-
+    if model is not None and has_canaries(model):
         # Whoever knew the coins would know the answers: they come from the system.
         found = audit_method(
             model,

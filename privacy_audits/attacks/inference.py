@@ -136,9 +136,7 @@ def linear_reconstruction(
     real = np.concatenate([_cut(side.cells, size, rng) for side in (fitted, held_out)])
     guess = _solve(released, real, place=place, levels=levels, pairs=chosen)
     right = guess == real[:, place]
-    rates = [
-        Rate(successes=int(part.sum()), trials=size) for part in (right[:size], right[size:])
-    ]
+    rates = [Rate(successes=int(part.sum()), trials=size) for part in (right[:size], right[size:])]
     return gap(f"reconstruction:{secret}", rates[0], rates[1], claim=claim)
 
 

@@ -21,7 +21,15 @@ Nasr et al., "Adversary Instantiation", arXiv 2101.04535 (gradient canaries).
 
 from __future__ import annotations
 
-from privacy_audits.canaries.method import audit_method
+from privacy_audits.canaries.method import audit_method, has_canaries
 from privacy_audits.canaries.result import ALPHA, REPORTED, CanaryAudit, assess, audit_twice
 
-__all__ = ["ALPHA", "REPORTED", "CanaryAudit", "assess", "audit_method", "audit_twice"]
+__all__ = [
+    "ALPHA",
+    "REPORTED",
+    "CanaryAudit",
+    "assess",
+    "audit_method",
+    "audit_twice",
+    "has_canaries",
+]

@@ -199,10 +199,20 @@ def _fit_in_situ(
         raise IntegrityError("the audit ran another plan than the model's.", code="DPS110")
 
 
+def has_canaries(synthesizer: Synthesizer) -> bool:
+    """Tell whether there are canaries for a method: for networks, votes and one-way counts."""
+    return isinstance(synthesizer, Independent) or _is_neural(synthesizer)
+
+
+def _is_neural(synthesizer: Synthesizer) -> bool:
+    # By name: importing the class would import torch.
+    return any(base.__module__.startswith("dpsynth.neural") for base in type(synthesizer).__mro__)
+
+
 def _prepare(synthesizer: Synthesizer, canaries: int, rng: np.random.Generator) -> AuditedRun:
     if isinstance(synthesizer, Independent):
         return _counted(synthesizer, canaries, rng)
-    if any(base.__module__.startswith("dpsynth.neural") for base in type(synthesizer).__mro__):
+    if _is_neural(synthesizer):
         from privacy_audits.canaries.networks import prepared
 
         return prepared(synthesizer, canaries, rng)

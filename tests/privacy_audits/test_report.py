@@ -155,7 +155,7 @@ def test_a_model_brings_its_claim_and_its_canaries(tmp_path: Path) -> None:
     model.fit(rows(900, 0).assign(ward="a"), budget=CLAIM, ledger=ledger, dataset="patients")
     frame = model.sample(400)
     report = audit(
-        frame, rows(900, 0).assign(ward="a"), rows(800, 1).assign(ward="b"), facts, model=model,
+        frame, rows(900, 0).assign(ward="a"), rows(800, 1).assign(ward="a"), facts, model=model,
         canaries=120, policy=Policy(least_holdout=300),
     )  # fmt: skip
     assert report.claim == CLAIM
@@ -168,6 +168,21 @@ def test_a_model_brings_its_claim_and_its_canaries(tmp_path: Path) -> None:
         audit(frame, FITTED, HELD_OUT, facts, model=model, claim=dp.Budget(epsilon=9, delta=1e-5))
     with pytest.raises(UsageError, match="another schema"):
         audit(frame, FITTED, HELD_OUT, schema(), model=model)
+
+
+def test_a_method_without_canaries_leaves_the_audit_inconclusive() -> None:
+    facts = patients_schema()
+    model = dp.MST(facts)
+    model.fit(
+        rows(900, 0).assign(ward="a"), budget=CLAIM, ledger=open_ledger(facts), dataset="patients"
+    )
+    report = audit(
+        model.sample(400), rows(900, 0).assign(ward="a"), rows(800, 1).assign(ward="a"), facts,
+        model=model, policy=Policy(least_holdout=300),
+    )  # fmt: skip
+    assert report.canaries is None
+    assert report.verdict == Verdict.INCONCLUSIVE
+    assert "DPS443" in {finding.code for finding in report.decision.findings}
 
 
 # -- the command -----------------------------------------------------------------------------------

@@ -319,8 +319,7 @@ def test_reconstruction_of_independent_secrets_is_no_better_on_fitted_rows():
 
 
 def test_who_was_fitted_does_not_enter_a_reconstruction():
-    # Guesses of one system hang together. Were each side solved for itself, its common error
-    # would pass for an influence.
+    # Guesses of one system hang together: the test must not take them for independent ones.
     rng = np.random.default_rng(2)
     rows = rng.integers(0, 3, (900, 5))
     rows[:, 0] = np.where(rng.random(900) < 0.7, rows[:, 1] > 0, rows[:, 0])
