@@ -82,7 +82,8 @@ def seal(
     ledger : Ledger
         The book in which the fit stands.
     evidence : sequence of Evidence
-        At least one utility evidence that carries this table's digest.
+        At least one utility evidence that carries this table's digest. One block among what is
+        given for it, of an audit too, is enough to refuse.
     out : Path
         Folder to create; must not exist.
     internal : Path
@@ -159,9 +160,11 @@ def _require_evidence(evidence: Sequence[Evidence], digest: str) -> None:
         raise GateError(
             "no utility evidence belongs to this table.", fix="evaluate the table that is released."
         )
-    failed = [item for item in bound if item.verdict == Verdict.FAIL]
-    if failed:
+    if any(item.verdict == Verdict.FAIL for item in bound):
         raise GateError("the utility evidence of this table does not pass its gate.", code="DPS302")
+    audits = [item for item in evidence if item.kind == "audit" and item.table_sha256 == digest]
+    if any(item.verdict == Verdict.FAIL for item in audits):
+        raise GateError("the audit blocks this table.", code="DPS303")
 
 
 def _manifest(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -121,6 +122,23 @@ def test_failing_evidence_is_refused(fitted: tuple, tmp_path: Path) -> None:
             model,
             ledger=ledger,
             evidence=[evidence_for(synthetic, tmp_path, Verdict.FAIL)],
+            out=tmp_path / "release",
+            internal=tmp_path / "internal",
+        )
+    assert not (tmp_path / "release").exists()
+
+
+def test_an_audit_that_blocks_is_not_outvoted(fitted: tuple, tmp_path: Path) -> None:
+    model, ledger = fitted
+    synthetic = model.sample(80)
+    passed = evidence_for(synthetic, tmp_path)
+    blocked = replace(passed, kind="audit", verdict=Verdict.FAIL)
+    with pytest.raises(GateError, match="DPS303"):
+        seal(
+            synthetic,
+            model,
+            ledger=ledger,
+            evidence=[blocked, passed, replace(passed, kind="audit")],
             out=tmp_path / "release",
             internal=tmp_path / "internal",
         )
