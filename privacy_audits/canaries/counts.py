@@ -46,7 +46,7 @@ class CountCanaries:
     bits: BoolArray
 
     def __post_init__(self) -> None:
-        if not self._hosts(self.schema):
+        if not self.hosts(self.schema):
             raise UsageError(
                 "no discrete column has declared levels: there is no place for canaries in counts.",
                 fix="declare the levels of a column, or audit another method.",
@@ -57,12 +57,13 @@ class CountCanaries:
         return self.schema.unit.relation == NeighbouringRelation.REPLACE_ONE
 
     @staticmethod
-    def _hosts(schema: Schema) -> list[Column]:
+    def hosts(schema: Schema) -> list[Column]:
+        """Return the columns that canaries can be in."""
         return [c for c in schema.modelled if c.is_discrete and isinstance(c.categories, tuple)]
 
     def extended(self) -> Schema:
         """Return the schema with the canaries' levels."""
-        hosts = {column.name for column in self._hosts(self.schema)}
+        hosts = {column.name for column in self.hosts(self.schema)}
         return replace(
             self.schema,
             columns=tuple(
@@ -97,7 +98,7 @@ class CountCanaries:
         if self._is_replaced:
             entering = np.where(self.bits, 0, self.bits.size) + np.arange(self.bits.size)
         most = table.schema.unit.max_rows
-        hosts = {column.name for column in self._hosts(self.schema)}
+        hosts = {column.name for column in self.hosts(self.schema)}
 
         def values(column: Column) -> npt.NDArray:
             if column.name in hosts:
@@ -121,7 +122,7 @@ class CountCanaries:
     def event(self, booked: DiscreteGaussian) -> DiscreteGaussian:
         """Return the part of the booked event that the canaries see."""
         return histogram_event(
-            sigma=booked.sigma, histograms=len(self._hosts(self.schema)), unit=self.schema.unit
+            sigma=booked.sigma, histograms=len(self.hosts(self.schema)), unit=self.schema.unit
         )
 
     def scores(self, measured: Sequence[Measurement], booked: DiscreteGaussian) -> FloatArray:
@@ -160,7 +161,7 @@ class CountCanaries:
             lambda: counted(
                 rng,
                 canaries=self.bits.size,
-                histograms=len(self._hosts(self.schema)),
+                histograms=len(self.hosts(self.schema)),
                 sigma=booked.sigma,
                 rows=self.schema.unit.max_rows,
                 exchanged=self._is_replaced,
@@ -171,7 +172,7 @@ class CountCanaries:
     def _places(self, measured: Sequence[Measurement]) -> list[tuple[int, slice, Measurement]]:
         """Return the number of levels, the canaries' cells and the measurement of every host."""
         extended = self.extended()
-        hosts = {column.name for column in self._hosts(extended)}
+        hosts = {column.name for column in self.hosts(extended)}
         # The codec buys bounds first, then the first histogram of every column in order.
         first = sum(c.is_numeric and not isinstance(c.bounds, tuple) for c in extended.modelled)
         return [

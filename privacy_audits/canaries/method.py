@@ -200,8 +200,13 @@ def _fit_in_situ(
 
 
 def has_canaries(synthesizer: Synthesizer) -> bool:
-    """Tell whether there are canaries for a method: for networks, votes and one-way counts."""
-    return isinstance(synthesizer, Independent) or _is_neural(synthesizer)
+    """Tell whether there are canaries for a method: for networks, votes and one-way counts.
+
+    Counts need a place for them: a discrete column with declared levels.
+    """
+    if isinstance(synthesizer, Independent):
+        return bool(CountCanaries.hosts(synthesizer.schema))
+    return _is_neural(synthesizer)
 
 
 def _is_neural(synthesizer: Synthesizer) -> bool:
