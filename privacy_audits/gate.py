@@ -9,6 +9,11 @@ releasing the table or nothing is then (ε, δ + e^ε β)-DP, and :func:`automat
 e^ε β below a tenth of δ. Whatever is weaker goes to a person. What was computed from the released
 table and canaries alone is post-processing and may block at any level.
 
+β leaves out what δ stands for: areas and copies are held against e^ε alone. That is right where δ
+is the far tail of noise, as it is in all methods here. A mechanism that shows many records at once
+with a chance in proportion to δ is stopped when it does, and the stop then costs more than a tenth
+of δ.
+
 References
 ----------
 Papernot, Steinke, "Hyperparameter Tuning with Renyi Differential Privacy", arXiv 2110.03620.
@@ -82,7 +87,7 @@ class Rule:
     breach: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Violation:
     """A test of "this does no better than the claim allows".
 
@@ -96,7 +101,8 @@ class Violation:
         Whether real rows went into it: a canary audit on a released table has none.
     p_tail : float, optional
         The same by a test that is right far out in the tail as well, where an estimated variance
-        is not; on real rows it decides about an automatic stop. ``p_value`` by default.
+        is not; on real rows it decides about an automatic stop. ``p_value`` by default; 1 where no
+        test is.
     """
 
     code: str
@@ -111,7 +117,7 @@ class Violation:
         return self.p_value if self.p_tail is None else self.p_tail
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Influence:
     """A test of "being fitted or held out makes no difference".
 
@@ -130,7 +136,7 @@ class Influence:
     p_value: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Risk:
     """An upper bound on what an attacker gains, and what the policy accepts.
 

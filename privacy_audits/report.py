@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dpsynth.errors import UsageError
 from dpsynth.evidence import Evidence, Finding, Severity, Verdict
 from dpsynth.privacy import Budget
+from privacy_audits.attacks.rare import EXACT
 from privacy_audits.attacks.result import TableAudit
 from privacy_audits.canaries.result import CanaryAudit
 from privacy_audits.gate import (
@@ -127,13 +128,16 @@ class AuditReport:
         )
 
     def _violations(self) -> Iterator[Violation]:
+        # Who was held out without a coin may differ in kind, which an attack takes for influence:
+        # then a person decides. Only exact copies of unique rows speak for themselves.
+        coins = self.table.randomised
         for attack in self.table.membership:
             if attack.p_value is not None:
                 yield Violation(
                     code="DPS422",
                     name=f"the attack {attack.name}",
                     p_value=attack.p_value,
-                    p_tail=attack.p_exact,
+                    p_tail=attack.p_exact if coins else 1.0,
                     real_rows=True,
                 )
         for gap in self.table.gaps:
@@ -144,6 +148,7 @@ class AuditReport:
                     code="DPS423" if gap.hard else "DPS422",
                     name=f"the attack {gap.name}",
                     p_value=max(p_value, gap.p_no_influence),
+                    p_tail=None if coins or gap.name == EXACT else 1.0,
                     real_rows=True,
                 )
         if self.canaries is not None:

@@ -14,6 +14,9 @@ from privacy_audits.attacks.comparison import Comparison
 from privacy_audits.attacks.result import Gap, gap
 from privacy_audits.estimate.roc import Rate
 
+EXACT = "exact-copies"
+"""Name of the comparison of exact copies."""
+
 NEAR = 0.05
 """Distance below which a released row is a near copy, in local distances of the population."""
 
@@ -48,7 +51,7 @@ def exact_copies(
         if not len(rare):
             return None
         rates.append(Rate(successes=int(there[rare].sum()), trials=len(rare)))
-    return gap("exact-copies", rates[0], rates[1], claim=claim, hard=True)
+    return gap(EXACT, rates[0], rates[1], claim=claim, hard=True)
 
 
 def near_copies(

@@ -141,3 +141,13 @@ def test_false_suspicion_is_as_rare_as_the_policy_says() -> None:
 def test_a_policy_that_cannot_be_meant_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(UsageError):
         Policy(**wrong)  # type: ignore[arg-type]
+
+
+def test_no_repr_shows_a_figure() -> None:
+    for each in (
+        attack(0.004),
+        Influence(code="DPS434", name="an attack", p_value=0.004),
+        risk(0.7),
+    ):
+        assert "0.004" not in repr(each)
+        assert "0.7" not in repr(each)

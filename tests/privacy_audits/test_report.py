@@ -185,6 +185,38 @@ def test_a_method_without_canaries_leaves_the_audit_inconclusive() -> None:
     assert "DPS443" in {finding.code for finding in report.decision.findings}
 
 
+def test_released_rows_are_units_of_their_own_in_the_run_with_canaries() -> None:
+    facts = patients_schema(id="patient", max_rows=2)
+    fitted, held_out = patients_frame(900, seed=0), patients_frame(800, seed=1)
+    model = dp.Independent(facts)
+    model.fit(fitted, budget=CLAIM, ledger=open_ledger(facts), dataset="patients")
+    report = audit(
+        model.sample(400).drop(columns="patient"), fitted, held_out, facts, model=model,
+        canaries=50,
+    )  # fmt: skip
+    assert report.canaries is not None
+    assert report.canaries.canaries == 50
+
+
+def test_counts_without_a_place_for_canaries_leave_the_audit_inconclusive() -> None:
+    document = patients_schema().to_dict()
+    document["columns"] = {name: document["columns"][name] for name in ("age", "stay")}
+    facts = dp.Schema.from_dict(document)
+    model = dp.Independent(facts)
+    model.fit(FITTED, budget=CLAIM, ledger=open_ledger(facts), dataset="patients")
+    report = audit(model.sample(400), FITTED, HELD_OUT, facts, model=model)
+    assert report.canaries is None
+    assert "DPS443" in {finding.code for finding in report.decision.findings}
+
+
+def test_without_coins_records_of_another_kind_do_not_block() -> None:
+    young, old = rows(1800, 0).assign(age=20, ward="a"), rows(800, 1).assign(age=90, ward="b")
+    claim = dp.Budget(epsilon=0.5, delta=1e-5)
+    report = audit(young[900:], young[:900], old, schema(), claim=claim)
+    assert min(attack.p_exact or 1 for attack in report.table.membership) < 1e-20
+    assert report.verdict == Verdict.REVIEW
+
+
 # -- the command -----------------------------------------------------------------------------------
 
 
