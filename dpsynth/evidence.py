@@ -193,10 +193,16 @@ class Evidence:
         ------
         IntegrityError
             If the file exists.
+
+        Privacy
+        -------
+        What is internal is for the owner of the file alone.
         """
         content = self.to_json()
+        mode = 0o600 if self.disclosure == "internal" else 0o644
         try:
-            with Path(path).open("x", encoding="utf-8", newline="\n") as file:
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
                 file.write(content)
         except FileExistsError:
             raise IntegrityError(

@@ -288,7 +288,7 @@ class AuditReport:
         )
 
     def save(self, path: str | Path) -> None:
-        """Write the confidential page; an existing file is not replaced.
+        """Write the confidential page for its owner alone; an existing file is not replaced.
 
         Raises
         ------
@@ -300,7 +300,7 @@ class AuditReport:
         from dpsynth.files import write_bytes
         from privacy_audits.page import to_html
 
-        write_bytes(Path(path), to_html(self).encode())
+        write_bytes(Path(path), to_html(self).encode(), mode=0o600)
 
     def __repr__(self) -> str:
         return f"AuditReport({self.schema_name!r}, verdict={VERDICTS[self.verdict]}, confidential)"

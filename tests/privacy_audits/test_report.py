@@ -253,6 +253,7 @@ def test_the_command_writes_evidence_and_page_and_exits_0(
     assert code == 0, printed.err
     assert json.loads(printed.out)["verdict"] == "inconclusive"
     assert Evidence.read(evidence).table_sha256 == table_sha256(place.synthetic)
+    assert {file.stat().st_mode & 0o077 for file in (evidence, page)} == {0}
     assert "<h1>" in page.read_text()
     assert place.run(*claim, "-o", str(evidence)) == 6
     assert place.run(*claim, "--page", str(page)) == 6
