@@ -8,6 +8,7 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from dpsynth.errors import DataError
 from dpsynth.files import Source, read_columns
@@ -83,8 +84,8 @@ def audit_table(
     Raises
     ------
     DataError
-        If the tables do not have the form of the schema, the coins belong to other tables, or
-        too few units are held out.
+        If the tables do not have the form of the schema, the coins belong to other tables, too
+        few units are held out, or a named unit has rows in both real tables.
 
     Privacy
     -------
@@ -99,6 +100,7 @@ def audit_table(
     if coins is not None:
         coins.check(fitted=fitted.rows, held_out=held_out.rows)
     roles = _roles(fitted, held_out, coins, targets=targets, rng=rng)
+    _require_apart(fitted, held_out, schema)
     tables = [released, fitted.columns, held_out.columns]
     exact = value_codes(schema, tables)
     neutral = {name: values[roles.reference] for name, values in held_out.columns.items()}
@@ -195,6 +197,7 @@ class _Side:
     """A real table, one row per privacy unit."""
 
     columns: Columns
+    keys: pd.DataFrame
     places: IntArray
     rows: int
 
@@ -205,7 +208,22 @@ class _Side:
         units = unit_codes(frame, schema)
         order = rng.permutation(np.flatnonzero(units >= 0))
         places = np.sort(order[np.unique(units[order], return_index=True)[1]])
-        return cls(columns=conform(frame.iloc[places], schema), places=places, rows=len(frame))
+        kept = frame.iloc[places]
+        keys = kept[[] if schema.unit.column is None else [schema.unit.column]]
+        return cls(columns=conform(kept, schema), keys=keys, places=places, rows=len(frame))
+
+
+def _require_apart(fitted: _Side, held_out: _Side, schema: Schema) -> None:
+    """Refuse units on both sides: who was fitted is no control, and hides what the fit shows."""
+    if schema.unit.column is None:
+        return
+    units = unit_codes(pd.concat([fitted.keys, held_out.keys]), schema)
+    if np.unique(units).size < units.size:
+        raise DataError(
+            "a privacy unit has rows among the fitted and among the held-out ones.",
+            code="DPS414",
+            fix="split the table by unit, before the fit.",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)

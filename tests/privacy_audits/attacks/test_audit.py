@@ -191,6 +191,16 @@ def test_too_few_units_are_refused():
         audit_table(frame, frame, frame, UNITS, rng=np.random.default_rng(0))
 
 
+def test_a_unit_on_both_sides_is_refused_and_not_named():
+    frame = patients_frame(900)
+    held_out = frame.iloc[450:].assign(patient=lambda part: part["patient"].astype(str))
+    assert audit_table(frame, frame[:450], held_out, UNITS, rng=np.random.default_rng(0))
+    held_out.iloc[0, 0] = "31"
+    with pytest.raises(DataError, match="DPS414") as refusal:
+        audit_table(frame, frame[:450], held_out, UNITS, rng=np.random.default_rng(0))
+    assert "31" not in str(refusal.value)
+
+
 # -- the parts -------------------------------------------------------------------------------------
 
 
