@@ -55,6 +55,26 @@ class Groups:
         """Number of codes in each group, shape (size,)."""
         return np.bincount(self.of_code, minlength=self.size)
 
+    def within(self, usable: npt.NDArray[np.bool_]) -> FloatArray:
+        """Return weights of the codes that a group stands for, shape (size, block size).
+
+        Parameters
+        ----------
+        usable : ndarray of bool, shape (block size,)
+            Codes that may be emitted.
+
+        Notes
+        -----
+        Noise gives rows to groups whose codes have none. Then all usable codes of the group weigh
+        the same; where it has none either, the column's own shares stand in.
+        """
+        members = self.of_code == np.arange(self.size)[:, None]
+        weights = members * self.shares
+        for instead in (members * usable, np.broadcast_to(self.shares, members.shape)):
+            without = weights.sum(axis=1) == 0
+            weights[without] = instead[without]
+        return weights
+
 
 def group_codes(
     codec: Codec, *, sigma: float, least_ordered: float, least_level: float

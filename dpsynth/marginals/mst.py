@@ -211,9 +211,9 @@ class MST(Synthesizer):
     def _sample_codes(self, n: int, rng: np.random.Generator) -> npt.NDArray[np.int32]:
         drawn = self._tree.sample(n, rng)
         columns = []
-        for column, part in enumerate(self._groups):
-            members = part.of_code == np.arange(part.size)[:, None]
-            columns.append(draw_rows(members * part.shares, drawn[:, column], rng))
+        for column, (name, part) in enumerate(zip(self._codec.codes, self._groups, strict=True)):
+            weights = part.within(self._codec.codes[name].usable)
+            columns.append(draw_rows(weights, drawn[:, column], rng))
         return np.stack(columns, axis=1).astype(np.int32)
 
     @property

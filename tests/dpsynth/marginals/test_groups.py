@@ -7,7 +7,7 @@ import pytest
 
 import dpsynth as dp
 from dpsynth.codec import Codec, CodecSettings
-from dpsynth.marginals.groups import MOST_GROUPS, group_codes
+from dpsynth.marginals.groups import MOST_GROUPS, Groups, group_codes
 from dpsynth.noise import NoiseSource
 from dpsynth.table import load
 from tests.privacy_audits.rigs import codec_plan
@@ -98,3 +98,15 @@ def test_codes_that_are_never_emitted_have_no_share(codec: Codec) -> None:
         strict=True,
     ):
         assert not part.shares[~codes.usable].any()
+
+
+def test_a_group_without_rows_of_its_own_stands_for_its_usable_codes_and_never_for_others() -> None:
+    part = Groups(of_code=np.array([0, 1, 1, 2, 2]), shares=np.array([7.0, 0.0, 0.0, 0.0, 3.0]))
+    usable = np.array([True, True, True, False, True])
+    np.testing.assert_array_equal(
+        part.within(usable), [[7, 0, 0, 0, 0], [0, 1, 1, 0, 0], [0, 0, 0, 0, 3]]
+    )
+    idle = Groups(of_code=np.array([0, 0, 1]), shares=np.array([7.0, 3.0, 0.0]))
+    np.testing.assert_array_equal(
+        idle.within(np.array([True, True, False])), [[7, 3, 0], [7, 3, 0]]
+    )
