@@ -49,7 +49,8 @@ def evaluate(
     -------
     UtilityReport
         Validity, 1-, 2- and 3-way total variation, dependence, prediction of the declared target,
-        and how well the table can be told from real rows. The order of rows does not matter.
+        how well the table can be told from real rows, counting queries, invented and dropped
+        combinations, and distances of numeric columns. The order of rows does not matter.
 
     Raises
     ------
@@ -87,10 +88,11 @@ def evaluate(
 def _measure(tables: Tables, seed: int) -> list[Section]:
     import numpy as np
 
-    from benchmarks import dependence, detection, marginals, prediction
+    from benchmarks import dependence, detection, marginals, numbers, prediction, queries, support
 
     sections = [_form(tables)]
-    for number, part in enumerate((marginals, dependence, prediction, detection)):
+    parts = (marginals, dependence, prediction, detection, queries, support, numbers)
+    for number, part in enumerate(parts):
         # Each part has a stream of its own: adding one does not change the figures of another.
         sections.append(part.measure(tables, rng=np.random.default_rng([seed, number])))
     return sections

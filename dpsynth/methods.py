@@ -35,8 +35,9 @@ def choose(schema: Schema, budget: Budget, *, rows: int | None = None) -> str:
     Returns
     -------
     str
-        ``dp-autoregressive``; ``independent`` where networks do not take so many codes, or where
-        the table is so small that noise leaves one-way counts only and nobody asks for a target.
+        ``dp-autoregressive``; ``mst`` where networks do not take so many codes; ``independent``
+        where the table is so small that noise leaves one-way counts only and nobody asks for a
+        target.
 
     Notes
     -----
@@ -52,8 +53,10 @@ def choose(schema: Schema, budget: Budget, *, rows: int | None = None) -> str:
     units = declared / schema.unit.max_rows
     has_target = any(column.role == "target" for column in schema.modelled)
     is_small = units * min(budget.epsilon, 1.0) < _FEWEST_UNITS and not has_target
-    if is_small or sum(block_sizes(schema, CodecSettings())) > _MOST_CODES:
+    if is_small:
         return "independent"
+    if sum(block_sizes(schema, CodecSettings())) > _MOST_CODES:
+        return "mst"
     return "dp-autoregressive"
 
 

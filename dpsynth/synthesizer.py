@@ -419,6 +419,13 @@ class Synthesizer(ABC):
         model._take_settings(plan.parameters)
         return model
 
+    def cliques(self) -> tuple[tuple[str, ...], ...]:
+        """Return the columns whose counts the fit released, alone or together.
+
+        Follows from the schema, or from what was released: audits look where the method looked.
+        """
+        return tuple((column.name,) for column in self.schema.modelled)
+
     # -- helpers for methods -------------------------------------------------------------------
 
     def _units(self, rows: int | None) -> int:

@@ -59,7 +59,7 @@ def audit(
     coins : Coins, optional
         Recorded coins that chose who was fitted.
     cliques : sequence of Clique, optional
-        Marginals that the method measured; every single column by default.
+        Marginals that the method measured; by default what the model says, or every single column.
     policy : Policy, optional
         What is accepted, fixed beforehand.
     table_sha256 : str, optional
@@ -87,6 +87,8 @@ def audit(
                 fix="leave the claim to the model.",
             )
         claim = model.plan_.budget
+        if cliques is None:
+            cliques = [Clique(columns=columns) for columns in model.cliques()]
     table = audit_table(
         synthetic,
         fit,

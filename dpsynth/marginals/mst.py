@@ -208,6 +208,17 @@ class MST(Synthesizer):
 
     # -- samples and storage ---------------------------------------------------------------------
 
+    def cliques(self) -> tuple[tuple[str, ...], ...]:
+        """Return every column, and every pair whose table was measured."""
+        names = tuple(column.name for column in self.schema.modelled)
+        pairs = {
+            tuple(sorted((column, parent)))
+            for column, parents in enumerate(self._tree.parents)
+            for parent in parents
+            if parent >= 0
+        }
+        return (*super().cliques(), *((names[a], names[b]) for a, b in sorted(pairs)))
+
     def _sample_codes(self, n: int, rng: np.random.Generator) -> npt.NDArray[np.int32]:
         drawn = self._tree.sample(n, rng)
         columns = []

@@ -44,10 +44,11 @@ def test_rows_of_one_unit_do_not_count_as_units() -> None:
     assert choose(schema, ONE, rows=30_000) == "independent"
 
 
-def test_a_table_that_no_network_takes_gets_counts() -> None:
+def test_a_table_that_no_network_takes_gets_a_tree() -> None:
     document = patients_schema().to_dict()
     document["columns"]["ward"]["categories"] = [f"ward {k}" for k in range(5000)]
     schema = dp.Schema.from_dict(document)
-    assert choose(schema, ONE, rows=30_000) == "independent"
+    assert choose(schema, ONE, rows=30_000) == "mst"
+    dp.MST(schema).plan(ONE, rows=30_000)
     with pytest.raises(UsageError, match="group rare ones"):
         dp.DPAutoregressive(schema).plan(ONE, rows=30_000)

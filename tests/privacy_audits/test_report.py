@@ -181,6 +181,7 @@ def test_a_method_without_canaries_leaves_the_audit_inconclusive() -> None:
         model=model, policy=Policy(least_holdout=300),
     )  # fmt: skip
     assert report.canaries is None
+    assert any(len(columns) == 2 for columns in model.cliques())
     assert report.verdict == Verdict.INCONCLUSIVE
     assert "DPS443" in {finding.code for finding in report.decision.findings}
 
