@@ -46,6 +46,29 @@ def refuse_existing(path: Path) -> None:
         raise _exists(path)
 
 
+def require_writable(path: Path) -> None:
+    """Refuse, before anything is spent, a file that could not be written at the end.
+
+    Missing folders are made.
+
+    Raises
+    ------
+    IntegrityError
+        If the file exists.
+    UsageError
+        If it cannot be written where it should stand.
+    """
+    refuse_existing(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError:
+        raise UsageError(
+            f"cannot write {str(path)!r}.", fix="name a place in a folder that can be written."
+        ) from None
+
+
 def _exists(path: Path) -> IntegrityError:
     return IntegrityError(
         f"{str(path)!r} exists and is not overwritten.",

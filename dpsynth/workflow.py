@@ -12,8 +12,9 @@ import pandas as pd
 
 from benchmarks.evaluate import evaluate
 from benchmarks.report import UtilityReport
-from dpsynth.errors import DPSynthError
+from dpsynth.errors import DPSynthError, UsageError
 from dpsynth.evidence import table_sha256
+from dpsynth.files import require_writable
 from dpsynth.identity import CustodianKey
 from dpsynth.ledger import Ledger
 from dpsynth.privacy import Budget
@@ -95,9 +96,16 @@ def release(
     The table that is evaluated is the table that is sealed; nothing is fitted again after the
     evaluation, and no figure of the evaluation enters the release.
     """
+    if not 0 < holdout < 1:
+        raise UsageError(
+            f"holdout must lie in (0, 1), got {holdout}.",
+            fix="a release is evaluated on rows that were held out.",
+        )
     internal = out.with_name(out.name + "-internal")
     refuse_existing(out)
     refuse_existing(internal)
+    # What could not be written at the end is refused before anything is spent.
+    require_writable(internal)
     reader = TableReader(data, synthesizer.schema, holdout=holdout)
     synthesizer.fit(
         reader,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from dpsynth.errors import UsageError
+from dpsynth.errors import DataError, UsageError
+from dpsynth.evidence import table_sha256 as digest_of
 from dpsynth.files import Source, read_columns
 from dpsynth.noise import NoiseSource
 from dpsynth.privacy import Budget
@@ -72,7 +74,7 @@ def audit(
     UsageError
         If claim and model, or schema and model, do not belong together.
     DataError
-        If a table does not have the form that the schema declares.
+        If a table does not have the form that the schema declares, or held-out rows were fitted.
 
     Privacy
     -------
@@ -89,6 +91,7 @@ def audit(
         claim = model.plan_.budget
         if cliques is None:
             cliques = [Clique(columns=columns) for columns in model.cliques()]
+    _refuse_one_file(fit, holdout)
     table = audit_table(
         synthetic,
         fit,
@@ -116,8 +119,19 @@ def audit(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         policy=policy or Policy(),
         table=table,
+        method=None if model is None else model.method,
         canaries=found,
     )
+
+
+def _refuse_one_file(fit: Source, holdout: Source) -> None:
+    if isinstance(fit, str | Path) and isinstance(holdout, str | Path):
+        if digest_of(fit) == digest_of(holdout):
+            raise DataError(
+                "the fitted and the held-out rows are one file.",
+                code="DPS414",
+                fix="give rows that nothing has seen: dpsynth split makes them.",
+            )
 
 
 def _as_units(synthetic: Source, schema: Schema) -> pd.DataFrame:

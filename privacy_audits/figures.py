@@ -49,6 +49,8 @@ class Span:
         Point estimate; None where it lies beyond the axis.
     limit : float or None
         Cap or ceiling; None where it lies beyond the axis.
+    claim : float or None
+        What the row is held against; None where nothing is claimed.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Span:
     high: float
     mark: float | None
     limit: float | None
+    claim: float | None
 
 
 def log_place(rate: float) -> float:
@@ -88,6 +91,7 @@ def span(
     mark: float,
     limit: float | None,
     axis: tuple[float, float],
+    claim: float | None = None,
 ) -> Span:
     """Place a row on an axis.
 
@@ -101,6 +105,8 @@ def span(
         Cap or ceiling.
     axis : pair of float
         Ends of the axis.
+    claim : float, optional
+        What the row is held against.
     """
 
     def inside(value: float | None) -> float | None:
@@ -109,4 +115,11 @@ def span(
         return (value - axis[0]) / (axis[1] - axis[0])
 
     ends = [min(1.0, max(0.0, (end - axis[0]) / (axis[1] - axis[0]))) for end in (low, high)]
-    return Span(name=name, low=ends[0], high=ends[1], mark=inside(mark), limit=inside(limit))
+    return Span(
+        name=name,
+        low=ends[0],
+        high=ends[1],
+        mark=inside(mark),
+        limit=inside(limit),
+        claim=inside(claim),
+    )

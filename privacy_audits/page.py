@@ -28,7 +28,7 @@ def to_html(audit: report.AuditReport) -> str:
     """
     claim, level = audit.claim, audit.level
     bounds = _bounds(audit)
-    top = _top(audit, bounds)
+    top = _top(bounds)
     return render(
         "privacy_audits",
         "audit.html.jinja",
@@ -64,10 +64,10 @@ def to_html(audit: report.AuditReport) -> str:
                 mark=bound.point,
                 limit=bound.ceiling,
                 axis=(0, top),
+                claim=own,
             )
-            for name, bound in bounds
+            for name, bound, own in bounds
         ],
-        claimed=None if claim is None else claim.epsilon / top,
         top=top,
         side=figures.SIDE,
         decades=figures.DECADES,
@@ -75,23 +75,28 @@ def to_html(audit: report.AuditReport) -> str:
     )
 
 
-_AREAS = (0.4, 1.0)
+_AREAS = (0.0, 1.0)
+
+Row = tuple[str, Bound, float | None]
+"""Name of an instrument, what it bounds, and the ε that this is held against."""
 
 
-def _bounds(audit: report.AuditReport) -> list[tuple[str, Bound]]:
+def _bounds(audit: report.AuditReport) -> list[Row]:
     """Return all lower bounds on ε, those of canaries first."""
-    found: list[tuple[str, Bound]] = []
-    if audit.canaries is not None:
-        both = (audit.canaries.conformance, *audit.canaries.bounds)
-        found += [(f"canaries: {bound.method}", bound) for bound in both]
-    found += [(f"table: {attack.name}", attack.one_run) for attack in audit.table.membership]
+    found: list[Row] = []
+    if (canaries := audit.canaries) is not None:
+        # Canaries sit in one mechanism of the plan, whose own ε is less than that of the whole.
+        both = (canaries.conformance, *canaries.bounds)
+        found += [(f"canaries: {bound.method}", bound, canaries.claim) for bound in both]
+    whole = None if audit.claim is None else audit.claim.epsilon
+    found += [(f"table: {a.name}", a.one_run, whole) for a in audit.table.membership]
     return found
 
 
-def _top(audit: report.AuditReport, bounds: list[tuple[str, Bound]]) -> float:
-    """Return an end of the ε axis that shows the claim, every bound and every finite ceiling."""
-    ends = [_LEAST_AXIS, *(bound.lower for _, bound in bounds)]
-    ends += [bound.ceiling for _, bound in bounds if math.isfinite(bound.ceiling)]
-    if audit.claim is not None:
-        ends.append(audit.claim.epsilon)
+def _top(bounds: list[Row]) -> float:
+    """Return an end of the ε axis that shows the claims, every bound and every finite ceiling."""
+    ends = [_LEAST_AXIS]
+    for _, bound, claim in bounds:
+        ends += [bound.lower, 0.0 if claim is None else claim]
+        ends += [bound.ceiling] if math.isfinite(bound.ceiling) else []
     return _ROOM * max(ends)

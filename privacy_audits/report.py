@@ -73,8 +73,10 @@ class AuditReport:
         What was accepted beforehand.
     table : TableAudit
         Attacks on the released table.
+    method : str or None
+        Name of the method, if its model was given.
     canaries : CanaryAudit or None
-        Canaries in the method that made it.
+        Canaries in it; None where there are none for it.
 
     Privacy
     -------
@@ -89,6 +91,7 @@ class AuditReport:
     created: str
     policy: Policy
     table: TableAudit
+    method: str | None
     canaries: CanaryAudit | None
 
     @property
@@ -202,10 +205,29 @@ class AuditReport:
             yield _note(
                 "DPS442", "too few records were held out for upper bounds that mean something."
             )
-        if self.canaries is None:
-            yield _note("DPS443", "the method was not audited with canaries.")
-        elif self.canaries.ceiling < self.canaries.claim:
+        if self.method is None:
+            yield _note(
+                "DPS443", "no model was given, so that its method was not audited with canaries."
+            )
+        elif self.canaries is None:
+            yield _note(
+                "DPS443",
+                f"there are no canaries for {self.method} under this schema: "
+                "the method was not audited with any.",
+            )
+        else:
+            yield from self._weak(self.canaries)
+
+    def _weak(self, canaries: CanaryAudit) -> Iterator[Finding]:
+        if canaries.ceiling < canaries.claim:
             yield _note("DPS444", "the canary audit could not have certified the claimed ε.")
+        above = any(b.lower > canaries.claim for b in (canaries.conformance, *canaries.bounds))
+        if above and canaries.p_value >= self.policy.alpha:
+            yield _note(
+                "DPS445",
+                "a single 95% bound of the canary audit lies above what is claimed, which one in "
+                "twenty does by chance; their joint test refutes nothing.",
+            )
 
     # -- output --------------------------------------------------------------------------------
 
@@ -256,6 +278,7 @@ class AuditReport:
             "seed": self.seed,
             "policy": {name: getattr(policy, name) for name in policy.__slots__},
             "table": self.table.to_dict(),
+            "method": self.method,
             "canaries": None if self.canaries is None else self.canaries.to_dict(),
         }
 

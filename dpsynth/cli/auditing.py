@@ -57,7 +57,7 @@ def audit(
     """
     from dpsynth.errors import GateError, UsageError
     from dpsynth.evidence import Verdict, table_sha256
-    from dpsynth.files import refuse_existing
+    from dpsynth.files import require_writable
     from dpsynth.methods import load
     from dpsynth.privacy import Budget
     from dpsynth.schema import Schema
@@ -66,12 +66,17 @@ def audit(
 
     for path in (page, output):
         if path is not None:
-            refuse_existing(path)
+            require_writable(path)
+    if page is not None and page == output:
+        raise UsageError("page and evidence are one file.", fix="give two names.")
     if (epsilon is None) != (delta is None):
         raise UsageError("a claim is an ε and a δ.", fix="give both --epsilon and --delta.")
     claim = None
     if epsilon is not None and delta is not None:
         claim = Budget(epsilon=epsilon, delta=delta)
+    tossed = None if coins is None else Coins.read(coins)
+    if tossed is not None:
+        tossed.check_files(fit, holdout)
     report = attack(
         synthetic,
         fit,
@@ -80,17 +85,21 @@ def audit(
         claim=claim,
         model=None if model is None else load(model),
         canaries=canaries,
-        coins=None if coins is None else Coins.read(coins),
+        coins=tossed,
         table_sha256=table_sha256(synthetic),
     )
+    out(report.to_dict(), str(report), as_json)
+    if output is not None:
+        report.evidence().write(output)
     if page is not None:
         report.save(page)
         say(f"{page} is confidential")
-    if output is not None:
-        report.evidence().write(output)
-    out(report.to_dict(), str(report), as_json)
     if report.verdict == Verdict.FAIL:
-        raise GateError("the audit blocks this table.", code="DPS303")
+        raise GateError(
+            "the audit blocks this table.",
+            code="DPS303",
+            fix="the findings say why; do not audit again until it passes.",
+        )
 
 
 def split(
@@ -135,5 +144,6 @@ def split(
     make_internal(output)
     write_frame(parts.fitted, output / "fit.csv")
     write_frame(parts.held_out, output / "holdout.csv")
-    parts.coins.write(output / "coins.json")
+    coins = parts.coins.bound(output / "fit.csv", output / "holdout.csv")
+    coins.write(output / "coins.json")
     print(output)

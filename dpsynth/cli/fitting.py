@@ -114,11 +114,13 @@ def fit(
         File that keeps what a long fit has released so far. The same command goes on from it after
         an interruption, within the same charge; it is removed when the model is written.
     """
-    from dpsynth.files import refuse_existing
+    from dpsynth.files import require_writable
     from dpsynth.ledger import Ledger
     from dpsynth.privacy import Budget
 
-    refuse_existing(output)
+    require_writable(output)
+    if checkpoint is not None and not checkpoint.exists():
+        require_writable(checkpoint)
     model = synthesizer(schema, method, epsilon=epsilon, delta=delta, rows=rows)
     with Ledger.open(ledger) as book, Progress(epsilon) as progress:
         try:
@@ -156,10 +158,10 @@ def sample(
     seed
         Makes the draw repeatable.
     """
-    from dpsynth.files import refuse_existing
+    from dpsynth.files import require_writable
     from dpsynth.methods import load
     from dpsynth.table import write_frame
 
-    refuse_existing(output)
+    require_writable(output)
     write_frame(load(model).sample(rows, seed=seed), output)
     print(output)

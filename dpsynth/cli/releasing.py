@@ -44,17 +44,17 @@ def evaluate(
     """
     from benchmarks.evaluate import evaluate as measure
     from dpsynth.evidence import table_sha256
-    from dpsynth.files import refuse_existing
+    from dpsynth.files import require_writable
     from dpsynth.schema import Schema
 
     if output is not None:
-        refuse_existing(output)
+        require_writable(output)
     report = measure(
         synthetic, fit, holdout, Schema.read(schema), table_sha256=table_sha256(synthetic)
     )
+    out(report.to_dict(), str(report), as_json)
     if output is not None:
         report.evidence().write(output)
-    out(report.to_dict(), str(report), as_json)
 
 
 def release(

@@ -8,7 +8,7 @@ that was not recorded is at best exchangeable, and a bound from it is heuristic.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from dpsynth.errors import DataError, UsageError
+from dpsynth.evidence import table_sha256
 from dpsynth.files import Source, read_columns, write_bytes
 from dpsynth.schema import Schema
 from dpsynth.table import unit_codes
@@ -24,6 +25,8 @@ from dpsynth.table import unit_codes
 FORMAT = "dpsynth.coins/1"
 
 IntArray = npt.NDArray[np.int64]
+
+_ONE_SPLIT = "give fit.csv, holdout.csv and coins.json of one dpsynth split, unchanged."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +78,8 @@ class Coins:
         Places of rows of audit records in the held-out table; its other rows are reference rows.
     fitted, held_out : int
         Numbers of rows of the two tables.
+    files : tuple of str, optional
+        SHA-256 of the files of the two tables, where they were written.
     """
 
     design: Design
@@ -82,6 +87,7 @@ class Coins:
     others: IntArray
     fitted: int
     held_out: int
+    files: tuple[str, str] | None = None
 
     def check(self, *, fitted: int, held_out: int) -> None:
         """Refuse tables of other lengths than those the coins were tossed for.
@@ -93,9 +99,26 @@ class Coins:
         """
         if (fitted, held_out) != (self.fitted, self.held_out):
             raise DataError(
-                "the coins were tossed for tables of another length.",
-                code="DPS410",
-                fix="give the fitted and the held-out table that split_audit returned, unchanged.",
+                "the coins were tossed for tables of another length.", code="DPS410", fix=_ONE_SPLIT
+            )
+
+    def bound(self, fitted: Path, held_out: Path) -> Self:
+        """Return the same coins, bound to the files of the two tables."""
+        return replace(self, files=(table_sha256(fitted), table_sha256(held_out)))
+
+    def check_files(self, fitted: Path, held_out: Path) -> None:
+        """Refuse other files than those the coins are bound to.
+
+        Raises
+        ------
+        DataError
+            If a file differs, be it in the order of its rows.
+        """
+        given = (table_sha256(fitted), table_sha256(held_out))
+        if self.files is not None and self.files != given:
+            swapped = " They are swapped." if self.files == given[::-1] else ""
+            raise DataError(
+                f"the coins were tossed for other files.{swapped}", code="DPS410", fix=_ONE_SPLIT
             )
 
     def write(self, path: str | Path) -> None:
@@ -107,6 +130,7 @@ class Coins:
             "held_out": self.held_out,
             "members": self.members.tolist(),
             "others": self.others.tolist(),
+            "files": self.files,
         }
         write_bytes(Path(path), (json.dumps(document) + "\n").encode(), mode=0o600)
 
@@ -130,6 +154,7 @@ class Coins:
                 others=np.array(document["others"], dtype=np.int64),
                 fitted=int(document["fitted"]),
                 held_out=int(document["held_out"]),
+                files=_files(document["files"]),
             )
             for places, rows in ((coins.members, coins.fitted), (coins.others, coins.held_out)):
                 if places.ndim != 1 or not ((places >= 0) & (places < rows)).all():
@@ -138,12 +163,20 @@ class Coins:
             raise DataError(
                 f"{str(path)!r} is no file of coins.",
                 code="DPS411",
-                fix="give the file that Coins.write wrote.",
+                fix="give the coins.json that dpsynth split wrote.",
             ) from None
         return coins
 
     def __repr__(self) -> str:
         return f"Coins({self.design!r}, confidential)"
+
+
+def _files(stated: object) -> tuple[str, str] | None:
+    if stated is None:
+        return None
+    if not (isinstance(stated, list) and len(stated) == 2):
+        raise ValueError
+    return str(stated[0]), str(stated[1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)

@@ -318,3 +318,36 @@ def test_a_fit_is_not_lost_when_the_evaluation_is_refused(
     assert str(kept) in capsys.readouterr().err
     assert not bundle.exists()
     assert main(["sample", str(kept), "-n", "9", "-o", str(place.folder / "s.csv")]) == 0
+
+
+def test_what_could_not_be_written_is_refused_before_anything_is_spent(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert place.init() == 0
+    blocked = place.folder / "file"
+    blocked.write_text("in the way")
+    common = [
+        "--schema", str(place.schema), "--epsilon", "1", "--delta", "1e-5",
+        "--ledger", str(place.ledger), "--dataset", "patients",
+    ]  # fmt: skip
+    data = str(place.data)
+    for command in (
+        ["fit", data, *common, "--method", "independent", "-o", str(blocked / "model.dpsynth")],
+        ["fit", data, *common, "--method", "dp-vae", "-o", str(place.model),
+         "--checkpoint", str(blocked / "kept")],
+        ["release", data, *common, "--method", "independent", "-o", str(blocked / "release")],
+        ["release", data, *common, "--method", "independent", "-o", str(place.folder / "release"),
+         "--holdout", "0"],
+    ):  # fmt: skip
+        capsys.readouterr()
+        assert main(command) == 2
+        assert "DPS500" in capsys.readouterr().err
+    main(["ledger", "show", str(place.ledger), "--json"])
+    assert json.loads(capsys.readouterr().out)["charges"] == []
+
+
+def test_missing_folders_are_made(place: Place) -> None:
+    place.init()
+    place.model = place.folder / "new" / "folder" / "model.dpsynth"
+    assert place.fit() == 0
+    assert place.model.exists()

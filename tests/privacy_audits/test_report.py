@@ -183,7 +183,8 @@ def test_a_method_without_canaries_leaves_the_audit_inconclusive() -> None:
     assert report.canaries is None
     assert any(len(columns) == 2 for columns in model.cliques())
     assert report.verdict == Verdict.INCONCLUSIVE
-    assert "DPS443" in {finding.code for finding in report.decision.findings}
+    (found,) = [f for f in report.decision.findings if f.code == "DPS443"]
+    assert "no canaries for mst" in found.message
 
 
 def test_released_rows_are_units_of_their_own_in_the_run_with_canaries() -> None:
@@ -274,6 +275,19 @@ def test_the_command_exits_5_where_it_blocks(
     assert Evidence.read(evidence).verdict == Verdict.FAIL
 
 
+def test_a_report_that_could_not_be_written_is_refused_before_the_attacks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = Place(tmp_path, FITTED)
+    (tmp_path / "file").write_text("in the way")
+    claim = ["--epsilon", "3", "--delta", "1e-5"]
+    assert place.run(*claim, "--page", str(tmp_path / "file" / "audit.html")) == 2
+    assert capsys.readouterr().out == ""
+    both = str(tmp_path / "audit.html")
+    assert place.run(*claim, "--page", both, "-o", both) == 2
+    assert "one file" in capsys.readouterr().err
+
+
 def test_half_a_claim_is_refused(tmp_path: Path) -> None:
     assert Place(tmp_path, FITTED).run("--epsilon", "3") == 2
 
@@ -308,3 +322,16 @@ def test_a_split_by_coins_goes_from_the_command_into_an_audit(
     )  # fmt: skip
     assert code == 0
     assert "HEURISTIC" not in capsys.readouterr().out
+    # Coins of one split speak of its files alone, in their order.
+    named = [str(parts / "holdout.csv"), str(parts / "fit.csv")]
+    rest = ["--synthetic", str(place.synthetic), "--schema", facts]
+    coins = ["--coins", str(parts / "coins.json")]
+    assert main(["audit", "--fit", named[0], "--holdout", named[1], *rest, *coins]) == 3
+    assert "swapped" in capsys.readouterr().err
+    shuffled = pd.read_csv(parts / "fit.csv").sample(frac=1, random_state=0)
+    shuffled.to_csv(tmp_path / "shuffled.csv", index=False)
+    asked = ["audit", "--fit", str(tmp_path / "shuffled.csv"), "--holdout", named[0], *rest]
+    assert main([*asked, *coins]) == 3
+    assert "other files" in capsys.readouterr().err
+    assert main(["audit", "--fit", named[1], "--holdout", named[1], *rest]) == 3
+    assert "one file" in capsys.readouterr().err
