@@ -11,7 +11,7 @@ from scipy.special import betaincinv
 from dpsynth.errors import UsageError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Confusion:
     """Errors of an attack whose threshold does not depend on the scores that are counted here.
 

@@ -11,7 +11,7 @@ from dpsynth.errors import UsageError
 from privacy_audits.estimate.confusion import finite
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Guesses:
     """Outcome of guessing which canaries were in.
 

@@ -375,3 +375,9 @@ def test_the_levels_of_all_releases_sum_up_to_alpha():
     for alpha, release in ((0.0, 1), (1.0, 1), (0.05, 0)):
         with pytest.raises(UsageError):
             release_level(alpha, release)
+
+
+def test_no_count_stands_in_a_repr() -> None:
+    counted = Confusion(false_positives=7919, negatives=8000, false_negatives=1, positives=9)
+    for each in (counted, Guesses(canaries=8000, made=7919, correct=7919)):
+        assert "7919" not in repr(each)
