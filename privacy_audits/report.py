@@ -219,7 +219,7 @@ class AuditReport:
             yield from self._weak(self.canaries)
 
     def _weak(self, canaries: CanaryAudit) -> Iterator[Finding]:
-        if canaries.ceiling < canaries.claim:
+        if canaries.ceiling < max(canaries.claim, self.claim.epsilon if self.claim else 0.0):
             yield _note("DPS444", "the canary audit could not have certified the claimed ε.")
         above = any(b.lower > canaries.claim for b in (canaries.conformance, *canaries.bounds))
         if above and canaries.p_value >= self.policy.alpha:

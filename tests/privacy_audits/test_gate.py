@@ -125,7 +125,7 @@ def test_false_suspicion_is_as_rare_as_the_policy_says() -> None:
             **{
                 **CLEAN,
                 "policy": Policy(alpha=alpha),
-                "violations": [attack(p) for p in rng.random(6)],
+                "violations": [attack(p, real_rows=k > 0) for k, p in enumerate(rng.random(7))],
             }  # type: ignore[arg-type]
         ).verdict
         != Verdict.PASS
