@@ -22,7 +22,7 @@ from torch.nn import functional
 from dpsynth.neural.autoregressive_network import AutoregressiveNetwork
 from dpsynth.neural.blocks import BlockOutputs, Blocks
 from dpsynth.neural.clipping import UnitClipper
-from dpsynth.neural.dpsgd import best_device, few_threads, noisy_sum
+from dpsynth.neural.dpsgd import best_device, few_threads, keep_memory, noisy_sum
 from dpsynth.neural.ordinal import WIDTH
 from dpsynth.neural.vae import Decoder, Encoder, VAENetwork, VAESettings
 from dpsynth.noise import NoiseSource, NormalsAhead
@@ -97,30 +97,36 @@ def measure(
     """
     generator = torch.Generator().manual_seed(0)
     noise = NoiseSource.from_entropy()
+    # A network for each kind of step: as in a fit, the clipper listens all the time.
+    plainly, plain_loss = make(network, generator, noise)
     module, row_loss = make(network, generator, noise)
     rows = [
         torch.randint(0, k, (batch * rows_per_unit,), generator=generator) for k in ADULT_BLOCKS
     ]
     codes = torch.stack(rows, dim=1).to(best_device())
-    optimizer = torch.optim.Adam(module.parameters(), lr=1e-4)
+    optimizers = [torch.optim.Adam(net.parameters(), lr=1e-4) for net in (plainly, module)]
 
     def plain() -> None:
-        optimizer.zero_grad()
-        row_loss(codes).mean().backward()
-        optimizer.step()
+        optimizers[0].zero_grad()
+        plain_loss(codes).mean().backward()
+        optimizers[0].step()
 
     def private() -> None:
-        with UnitClipper(module) as clipper:
-            ahead.begin()
-            loss = row_loss(codes)
-            sums = clipper.clipped_sum(loss, rows_per_unit=rows_per_unit, clip_norm=1.0)
-            noised = noisy_sum(sums, sigma=1.0, clip_norm=1.0, noise=ahead)
-            for parameter, gradient in zip(clipper.parameters, noised, strict=True):
-                parameter.grad = gradient.div_(batch).to(parameter.dtype)
-        optimizer.step()
+        ahead.begin()
+        loss = row_loss(codes)
+        sums = clipper.clipped_sum(loss, rows_per_unit=rows_per_unit, clip_norm=1.0)
+        noised = noisy_sum(sums, sigma=1.0, clip_norm=1.0, noise=ahead)
+        for parameter, gradient in zip(clipper.parameters, noised, strict=True):
+            parameter.grad = gradient.div_(batch).to(parameter.dtype)
+        optimizers[1].step()
 
     size = sum(parameter.numel() for parameter in module.parameters())
-    with few_threads(module), NormalsAhead(noise.sibling(), size) as ahead:
+    keep_memory()
+    with (
+        few_threads(module),
+        UnitClipper(module) as clipper,
+        NormalsAhead(noise.sibling(), size) as ahead,
+    ):
         times = _alternate([plain, private], rounds, codes)
     return {
         "network": network,
