@@ -22,7 +22,7 @@ from privacy_audits.estimate.bound import Bound, check_delta, check_level
 from privacy_audits.estimate.guesses import Guesses
 
 COINS = (
-    "one fair, independent coin per canary",
+    "one fair, independent coin per record",
     "number of guesses declared beforehand",
 )
 
