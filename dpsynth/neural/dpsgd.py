@@ -329,7 +329,7 @@ def train(
             with noise.declaring(one_step, units=chosen):
                 noised = noisy_sum(sums, sigma=sigma, clip_norm=clip_norm, noise=ahead)
             taken += 1
-            optimizer.step([total.div_(divisor) for total in noised], step)
+            optimizer.step([total / divisor for total in noised], step)
             if companion is not None:
                 companion(taken)
             if progress is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -93,10 +94,14 @@ def audit_table(
     for the unit.
     """
     bare = replace(schema, columns=schema.modelled, unit=PrivacyUnit())
-    preflight(synthetic, bare)
-    frame = read_columns(synthetic, [column.name for column in bare.columns])
-    released = conform(frame, bare)
-    fitted, held_out = _Side.read(fit, schema, rng), _Side.read(holdout, schema, rng)
+    with _reading("released"):
+        preflight(synthetic, bare)
+        frame = read_columns(synthetic, [column.name for column in bare.columns])
+        released = conform(frame, bare)
+    with _reading("fitted"):
+        fitted = _Side.read(fit, schema, rng)
+    with _reading("held-out"):
+        held_out = _Side.read(holdout, schema, rng)
     if coins is not None:
         coins.check(fitted=fitted.rows, held_out=held_out.rows)
     roles = _roles(fitted, held_out, coins, targets=targets, rng=rng)
@@ -152,6 +157,16 @@ def audit_table(
         others=len(roles.others),
         reference=len(roles.reference),
     )
+
+
+@contextmanager
+def _reading(table: str) -> Iterator[None]:
+    """Say in an error which of the three tables it is about."""
+    try:
+        yield
+    except DataError as error:
+        error.message = f"the {table} table: {error.message}"
+        raise
 
 
 def _membership(

@@ -20,7 +20,7 @@ from dpsynth.errors import DataError, UsageError
 from dpsynth.evidence import table_sha256
 from dpsynth.files import Source, read_columns, write_bytes
 from dpsynth.schema import Schema
-from dpsynth.table import unit_codes
+from dpsynth.table import preflight, unit_codes
 
 FORMAT = "dpsynth.coins/1"
 
@@ -218,11 +218,17 @@ def split_audit(
         Tosses the coins. It must be unpredictable, for example
         ``NoiseSource.from_entropy().generator``: whoever knows the coins knows who was fitted.
 
+    Raises
+    ------
+    DataError
+        If the table does not have the form of the schema.
+
     Privacy
     -------
     All rows of a unit share its part; rows without a unit are dropped, as a fit drops them. The
     fitted table depends on every unit through that unit's rows only.
     """
+    preflight(source, schema)
     frame = read_columns(source, [column.name for column in schema.columns])
     units = unit_codes(frame, schema)
     count = int(units.max(initial=-1)) + 1

@@ -288,6 +288,19 @@ def test_a_report_that_could_not_be_written_is_refused_before_the_attacks(
     assert "one file" in capsys.readouterr().err
 
 
+def test_a_missing_column_is_named_with_its_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = Place(tmp_path, FITTED)
+    HELD_OUT.drop(columns="ward").to_csv(tmp_path / "holdout.csv", index=False)
+    assert place.run() == 3
+    assert "DPS250 column 'ward': the held-out table: " in capsys.readouterr().err
+    asked = ["split", str(tmp_path / "holdout.csv"), "--schema", str(tmp_path / "schema.toml")]
+    assert main([*asked, "-o", str(tmp_path / "parts")]) == 3
+    assert "DPS250 column 'ward'" in capsys.readouterr().err
+    assert not (tmp_path / "parts").exists()
+
+
 def test_half_a_claim_is_refused(tmp_path: Path) -> None:
     assert Place(tmp_path, FITTED).run("--epsilon", "3") == 2
 
