@@ -117,7 +117,7 @@ def measure(
         sums = clipper.clipped_sum(loss, rows_per_unit=rows_per_unit, clip_norm=1.0)
         noised = noisy_sum(sums, sigma=1.0, clip_norm=1.0, noise=ahead)
         for parameter, gradient in zip(clipper.parameters, noised, strict=True):
-            parameter.grad = gradient.div_(batch).to(parameter.dtype)
+            parameter.grad = (gradient / batch).to(parameter.dtype)
         optimizers[1].step()
 
     size = sum(parameter.numel() for parameter in module.parameters())
