@@ -156,8 +156,10 @@ def _document(
 def _parameters(statement: Statement, *, of_release: bool) -> str:
     meaning, delta = statement.meaning, f"{statement.budget.delta:g}"
     counted = sum(charge.counts for charge in statement.charges)
-    whose = f"the {counted} charges of this release" if of_release else (
-        f"all {counted} charges on the population"
+    whose = (
+        f"the charges of this release ({counted})"
+        if of_release
+        else (f"all {counted} charges on the population")
     )
     lines = [
         f"ε is what {whose} have cost together at δ = {delta}, "

@@ -132,8 +132,7 @@ def _guarantee(manifest: Mapping[str, Any]) -> list[str]:
     rows = [f"| {power(p['delta'])} | {up(p['epsilon'])} |" for p in privacy["epsilon_at_delta"]]
     said = [line for text in guarantee.sentences(manifest) for line in (plain(text), "")]
     return [
-        f"ε = {up(privacy['epsilon'])} at δ = {power(privacy['delta'])}, for "
-        f"{privacy['domain']}.",
+        f"ε = {up(privacy['epsilon'])} at δ = {power(privacy['delta'])}, for {privacy['domain']}.",
         "",
         *said,
         "The same guarantee at other δ:",

@@ -136,9 +136,9 @@ def text(manifest: Mapping[str, Any]) -> str:
     together = ledger["cumulative"]
     said = "\n\n".join(sentences(manifest))
     return (
-        "This table is synthetic: no row of it is a person's record. It was drawn from a model "
-        "that was fitted with differential privacy.\n\n"
-        f"Release: {manifest['id']}\n"
+        "This table is synthetic: its rows were not copied, but drawn from a model that was fitted "
+        "with differential privacy.\n\n"
+        f"Release: {manifest['name']}, {manifest['id']}\n"
         f"Protected: {privacy['unit']}; neighbouring relation {privacy['neighbouring_relation']}.\n"
         f"Guarantee: ε = {up(privacy['epsilon'])} at δ = {power(privacy['delta'])}.\n\n"
         f"{said}\n\n"

@@ -15,9 +15,7 @@ GENERAL = (
 )
 
 _METHODS = {
-    "independent": (
-        "Columns are drawn independently: no relation between columns is kept, none.",
-    ),
+    "independent": ("Columns are drawn independently: no relation between columns is kept, none.",),
     "mst": (
         "Relations follow a tree: what two columns share beyond their path in it is lost.",
         "Numbers are grouped; within a group they are independent of all other columns.",

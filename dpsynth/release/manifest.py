@@ -14,6 +14,7 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any
 
+from dpsynth.certificate.figures import power
 from dpsynth.errors import DPSynthError, IntegrityError, require_extra
 from dpsynth.evidence import Evidence
 from dpsynth.privacy import Mechanism, PrivateSelection, mechanism_from_spec
@@ -42,7 +43,8 @@ def complete(stated: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
     ----------
     stated : mapping
         ``name``, ``created``, ``rows``, ``files`` (digests of tables, schema and evidence),
-        ``plan``, ``noise``, ``ledger``, ``evidence``, ``criteria``, ``publication``, ``software``;
+        ``plan``, ``noise``, ``ledger``, ``evidence``, ``confidential`` (kinds of evidence that stay
+        in the house), ``criteria``, ``publication``, ``software``;
         :func:`stated_in` reads it off a manifest.
     schema : Schema
         The released schema.
@@ -95,8 +97,9 @@ def complete(stated: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
         ],
         "tuning": _tuning(ran),
         "validation": {
-            "statements": _validation(stated["evidence"], gate),
+            "statements": _validation(stated["evidence"], stated["confidential"], gate),
             "gate": gate,
+            "confidential": stated["confidential"],
             "evidence": stated["evidence"],
         },
         "registry": layout.REGISTRY if facts is not None else None,
@@ -113,6 +116,7 @@ def stated_in(manifest: Mapping[str, Any]) -> dict[str, Any]:
         "plan": manifest["privacy"]["plan"],
         "noise": manifest["privacy"]["noise"],
         "evidence": manifest["validation"]["evidence"],
+        "confidential": manifest["validation"]["confidential"],
     }
 
 
@@ -236,14 +240,20 @@ def _tuning(ran: tuple[Mechanism, ...]) -> str:
     )
 
 
-def _validation(evidence: list[Mapping[str, str]], gate: Mapping[str, float]) -> list[str]:
+def _validation(
+    evidence: list[Mapping[str, str]], confidential: list[str], gate: Mapping[str, float]
+) -> list[str]:
     said = [
         "Automatic rules did not stop this release. Where rules read real rows, they stop a sound "
-        f"release with probability at most β = {gate['beta']:.3g}, so that “the table or nothing” "
-        f"holds at δ = {gate['delta_with_gate']:.3g} with the same ε.",
-        "It was evaluated and audited on real rows inside the house. Those figures lie outside the "
-        "guarantee and are not published; a person may have looked at them before publishing.",
+        f"release with probability at most β = {power(gate['beta'])}, so that “the table or "
+        f"nothing” holds at δ = {power(gate['delta_with_gate'])} with the same ε.",
     ]
+    if confidential:
+        said.append(
+            f"Inside the house there is evidence from real rows ({', '.join(confidential)}). Its "
+            "figures lie outside the guarantee and are not published; a person may have looked at "
+            "them before publishing."
+        )
     canaries = [e for e in evidence if e["kind"] == "audit"]
     if canaries:
         said.append(

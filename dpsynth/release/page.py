@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from dpsynth.certificate import figures, wording
@@ -15,6 +15,7 @@ from dpsynth.evidence import Evidence, Verdict
 from dpsynth.pages import render
 from dpsynth.release import guarantee, layout, limits
 from dpsynth.release.croissant import describe
+from dpsynth.release.facts import PublicationFacts
 from dpsynth.release.registry import statement_of
 from dpsynth.schema import Schema
 
@@ -38,6 +39,7 @@ _USES = (
 )
 
 _PLACES = 3
+_FACTS = tuple(field.name for field in fields(PublicationFacts))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +88,7 @@ def to_html(manifest: Mapping[str, Any], schema: Schema, evidence: Sequence[Evid
         "dpsynth.release",
         _TEMPLATE,
         m=manifest,
-        facts=manifest["publication"] or {},
+        facts={**dict.fromkeys(_FACTS), **(manifest["publication"] or {})},
         schema=schema,
         bars=figures.waterfall(statement),
         statement=statement,
@@ -152,7 +154,7 @@ def _uses(found: Sequence[UtilityFigure]) -> list[tuple[str, str, str]]:
     for use, name in _USES:
         figure = by_name.get(name) if name is not None else None
         if figure is None or figure.value is None:
-            rows.append((use, "not stated", "no figure may be published"))
+            rows.append((use, "not stated", "no figure is published"))
             continue
         floor = figure.floor
         if floor is None or floor <= 0 or figure.better != "lower":

@@ -144,6 +144,7 @@ def seal(
             "ledger": _ledger_part(ledger, charges),
             "evidence": [manifest.evidence_entry(p.name, p.item, _sha256(p.content))
                          for p in published],
+            "confidential": sorted({item.kind for item in evidence if not item.is_public}),
             "criteria": None if criteria is None else {
                 "sha256": _sha256(canonical_json(criteria).encode())
             },

@@ -200,7 +200,10 @@ def _contents(folder: Path) -> Iterator[Check]:
     questions: tuple[tuple[str, Callable[[], str]], ...] = (
         ("the manifest names these files", lambda: _files(folder, document)),
         ("the manifest follows from plan, ledger and schema", lambda: _derived(document, schema)),
-        ("the plan is that of this schema and of the first charge", lambda: _plan(document, schema)),
+        (
+            "the plan is that of this schema and of the first charge",
+            lambda: _plan(document, schema),
+        ),
         ("the ledger's figures follow from the mechanisms", lambda: _ledger(document)),
         ("no schema fact comes from the data", lambda: "it does" if schema.research else ""),
         ("CSV and Parquet hold the same cells", lambda: _tables(folder, document)),
@@ -346,7 +349,9 @@ def _rendered(
     for name, text in files.items():
         passed = (folder / name).read_bytes() == text.encode()
         yield Check(
-            name=f"{name} says what the manifest says", passed=passed, detail="" if passed else other
+            name=f"{name} says what the manifest says",
+            passed=passed,
+            detail="" if passed else other,
         )
 
 
