@@ -259,11 +259,15 @@ class Schema:
             out["evaluation"] = {key: value for key, value in evaluation.items() if value}
         return out
 
+    def to_toml(self) -> str:
+        """Return the text of a schema file; the same schema gives the same text."""
+        return tomli_w.dumps(self.to_dict())
+
     def write(self, path: str | Path) -> None:
         """Write a schema file; an existing file is not replaced."""
         from dpsynth.files import write_bytes
 
-        write_bytes(Path(path), tomli_w.dumps(self.to_dict()).encode())
+        write_bytes(Path(path), self.to_toml().encode())
 
     def check(self) -> None:
         """Raise :class:`SchemaError` naming every problem at once."""

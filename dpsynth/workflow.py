@@ -1,26 +1,25 @@
-"""The whole chain as one function: fit, sample, evaluate, seal.
+"""The whole chain as one function: fit, sample, evaluate, audit, seal.
 
 The only library module that imports a sibling package.
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-
-import pandas as pd
 
 from benchmarks.evaluate import evaluate
 from benchmarks.report import UtilityReport
 from dpsynth.errors import DPSynthError, UsageError
-from dpsynth.evidence import table_sha256
-from dpsynth.files import require_writable
+from dpsynth.files import csv_bytes, require_writable
 from dpsynth.identity import CustodianKey
 from dpsynth.ledger import Ledger
 from dpsynth.privacy import Budget
-from dpsynth.release import make_internal, refuse_existing, seal
+from dpsynth.release import make_internal, refuse_existing, require_tools, seal
 from dpsynth.synthesizer import Progress, Synthesizer
-from dpsynth.table import Source, TableReader, write_frame
+from dpsynth.table import Source, TableReader
+from privacy_audits.audit import audit
 
 MODEL = "model.dpsynth"
 
@@ -58,7 +57,7 @@ def release(
     progress: Progress | None = None,
     key: CustodianKey | None = None,
 ) -> Released:
-    """Fit, sample, evaluate and seal.
+    """Fit, sample, evaluate, audit and seal.
 
     Parameters
     ----------
@@ -104,6 +103,7 @@ def release(
     internal = out.with_name(out.name + "-internal")
     refuse_existing(out)
     refuse_existing(internal)
+    require_tools()
     # What could not be written at the end is refused before anything is spent.
     require_writable(internal)
     reader = TableReader(data, synthesizer.schema, holdout=holdout)
@@ -137,30 +137,16 @@ def _evaluate_and_seal(
     internal: Path,
 ) -> UtilityReport:
     synthetic = synthesizer.sample(n)
-    report = evaluate(
-        synthetic,
-        reader.fit_rows,
-        reader.holdout_rows,
-        synthesizer.schema,
-        table_sha256=_digest(synthetic, out.parent),
-    )
+    digest = hashlib.sha256(csv_bytes(synthetic)).hexdigest()
+    schema, fitted, held_out = synthesizer.schema, reader.fit_rows, reader.holdout_rows
+    report = evaluate(synthetic, fitted, held_out, schema, table_sha256=digest)
+    attacked = audit(synthetic, fitted, held_out, schema, model=synthesizer, table_sha256=digest)
     seal(
         synthetic,
         synthesizer,
         ledger=ledger,
-        evidence=[report.evidence()],
+        evidence=[report.evidence(), attacked.evidence(), attacked.public_evidence()],
         out=out,
         internal=internal,
     )
     return report
-
-
-def _digest(frame: pd.DataFrame, beside: Path) -> str:
-    """Digest of the table as it will be written."""
-    import tempfile
-
-    beside.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=beside, prefix=".digest-") as scratch:
-        path = Path(scratch) / "synthetic.csv"
-        write_frame(frame, path)
-        return table_sha256(path)

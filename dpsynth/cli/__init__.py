@@ -46,6 +46,7 @@ app.command(auditing.split)
 app.command(releasing.evaluate)
 app.command(releasing.release)
 app.command(releasing.verify)
+app.command(releasing.sign)
 app.command(releasing.demo)
 app.command(ledgers.app)
 

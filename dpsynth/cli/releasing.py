@@ -120,23 +120,24 @@ def release(
     print(done.bundle)
 
 
-def verify(bundle: Path, *, as_json: AsJson = False) -> None:
+def verify(bundle: Path, *, key: Path | None = None, as_json: AsJson = False) -> None:
     """Check a release as its recipient; no sensitive data is needed.
 
     Parameters
     ----------
     bundle
         Release folder.
+    key
+        The custodian's public key; then the release must be signed with it.
     as_json
         Print one JSON document.
     """
     from dpsynth.errors import IntegrityError
     from dpsynth.release import verify as check
 
-    checks = check(bundle)
+    checks = check(bundle, key=key)
     lines = [
-        f"{'ok    ' if c.passed else 'FAILED'}  {c.name}"
-        + (f" ({c.detail})" if c.detail and not c.passed else "")
+        f"{'ok    ' if c.passed else 'FAILED'}  {c.name}" + (f" ({c.detail})" if c.detail else "")
         for c in checks
     ]
     document = [{"name": c.name, "passed": c.passed, "detail": c.detail} for c in checks]
@@ -144,6 +145,21 @@ def verify(bundle: Path, *, as_json: AsJson = False) -> None:
     failed = [c.name for c in checks if not c.passed]
     if failed:
         raise IntegrityError(f"the release does not verify: {', '.join(failed)}.", code="DPS604")
+
+
+def sign(bundle: Path, *, key: Path) -> None:
+    """Sign a sealed release, so that recipients can tell whose it is.
+
+    Parameters
+    ----------
+    bundle
+        Release folder; it receives SHA256SUMS.sig.
+    key
+        Ed25519 private key: dpsynth ledger key --signing makes one.
+    """
+    from dpsynth.release import sign as write_signature
+
+    print(write_signature(bundle, key))
 
 
 def demo(*, output: RequiredOutput = Path("demo-release")) -> None:
