@@ -210,7 +210,7 @@ def figures(
     out = [
         _figure(name, {query: 1.0}, noisy, floors)
         for query, name in names.items()
-        if query in noisy.figures
+        if query in noisy.distances
     ]
     # Pairs and triples are bought apart: the noise of their joint mean is less than that of either.
     workload = {f"mean.{way}": families[way] for way in ("2", "3") if way in families}
@@ -222,56 +222,29 @@ def figures(
     return tuple(out)
 
 
-def ratio_interval(
-    top: float, bottom: float, *, top_sigma: float, bottom_sigma: float, level: float = LEVEL
-) -> tuple[float, float]:
-    """Return the interval for a ratio of two numbers with independent normal noise.
-
-    Parameters
-    ----------
-    top, bottom : float
-        Noisy numbers.
-    top_sigma, bottom_sigma : float
-        Standard deviations.
-    level : float
-        Standard deviations on either side.
-
-    Returns
-    -------
-    low, high : float
-        All ratios r at which top - r · bottom stays within ``level`` of its deviations;
-        (-inf, inf) where the bottom is not clear of 0.
-
-    References
-    ----------
-    Fieller, "Some problems in interval estimation", JRSS B 16 (1954).
-    """
-    a = bottom**2 - (level * bottom_sigma) ** 2
-    if bottom <= 0 or a <= 0:
-        return -math.inf, math.inf
-    inner = (top_sigma * bottom) ** 2 + (bottom_sigma * top) ** 2
-    half = level * math.sqrt(inner - (level * top_sigma * bottom_sigma) ** 2)
-    return (top * bottom - half) / a, (top * bottom + half) / a
-
-
 def _figure(
     name: str, shares: Mapping[str, float], noisy: Noisy, floors: Mapping[str, float]
 ) -> Metric:
-    """Return a weighted sum of queries over the number of rows."""
+    """Return a weighted sum of total variations with its interval.
+
+    Proof of the interval: :mod:`benchmarks.disclosure.headline`. A distance that is not known to
+    within half of its range is not stated.
+    """
     most = sum(shares.values())
-    # What was rounded down lies half a unit higher on average, and at most half a unit from there.
-    top = sum(share * (noisy.figures[query] + 0.5) for query, share in shares.items())
-    bottom = noisy.rows + 0.5
-    spread = noisy.sigma * math.hypot(*shares.values()) + 0.5 * most
-    low, high = ratio_interval(
-        top, bottom, top_sigma=spread, bottom_sigma=noisy.rows_sigma + 0.5
-    )
-    is_known = math.isfinite(low)
+    value = sum(share * noisy.distances[query] for query, share in shares.items()) / noisy.rows
+    # The noise of the rows moves all distances in the same way, by half of it at most.
+    spread = math.hypot(noisy.sigma * math.hypot(*shares.values()), most * noisy.rows_sigma / 2)
+    half = (LEVEL * spread + most * noisy.rounding) / noisy.rows
+    is_known = half < most / 2
     return Metric(
         name=name,
-        value=min(max(top / bottom, 0.0), most) if is_known else math.nan,
+        value=_within(value, most) if is_known else math.nan,
         direction="lower",
         floor=sum(share * floors[query] for query, share in shares.items()) if is_known else None,
-        ci_low=min(max(low, 0.0), most),
-        ci_high=min(max(high, 0.0), most),
+        ci_low=_within(value - half, most) if is_known else 0.0,
+        ci_high=_within(value + half, most) if is_known else most,
     )
+
+
+def _within(value: float, most: float) -> float:
+    return min(max(value, 0.0), most)

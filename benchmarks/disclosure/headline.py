@@ -1,34 +1,36 @@
 """The mechanism that releases headline figures of a synthetic table: its noise and its event.
 
-Notation: S is the synthetic table, fixed and public, with n_S rows; F are the sensitive rows, n of
-them, bounded to at most k = ``max_rows`` per privacy unit. For a marginal m with cells v, c(v)
-counts F and q(v) = s(v)/n_S is the share of S. The distance that is wanted, the total variation
-½ Σ |c(v)/n - q(v)|, has a sensitivity that depends on n, which is private. In rows it does not:
+S is the synthetic table, fixed and public, with n_S rows; F are the sensitive rows, n of them,
+bounded to at most k = ``max_rows`` per privacy unit. In a marginal with cells v, c(v) counts F and
+s(v) counts S. What is wanted is the total variation ½ Σ |c(v)/n - s(v)/n_S|. Its sensitivity
+depends on n, which is private; that of counts does not. Two steps, both booked beforehand:
 
-    H(c) = ½ Σ_v |c(v) - n q(v)|,    n = Σ_v c(v),    so that the distance is H(c)/n.
+1. **Rows.** ⌊n/k⌋ plus noise gives R, the rows to which S is scaled from here on. One unit moves n
+   by at most k, hence ⌊n/k⌋ by at most 1.
+2. **Figures.** With E = Σ |n_S c(v) - R s(v)|, a whole number, added up over the G marginals of a
+   family, ⌊ΣE / (n_S k r G)⌋ plus noise; for the worst column ⌊max E / (n_S k r)⌋ plus noise.
 
-**Sensitivity of H.** H is a seminorm of a linear function of c, hence |H(c') - H(c)| ≤ H(c' - c).
-One row more or less: H(±e_v) = ½ ((1 - q(v)) + Σ_{u≠v} q(u)) = 1 - q(v) ≤ 1. One row in place of
-another: H(e_v - e_u) ≤ ½ · 2 = 1, since n stays. A neighbour under ``add_remove`` changes c by at
-most k rows of one unit. Under ``replace_one`` a ≤ k rows leave and b ≤ k arrive; min(a, b) of them
-are exchanges and the others arrivals or departures, together max(a, b) ≤ k terms of at most 1. So H
-moves by at most k under **both** relations; so does a mean of H over marginals, the largest H of
-several marginals, and n itself.
+**Sensitivity of the figures.** Given R, only c depends on the rows. A row lies in one cell of
+every marginal, so that one row more or less moves E by at most n_S. Under ``add_remove`` a unit has
+at most k rows and moves E by at most n_S k; under ``replace_one`` the old rows leave and the new
+ones arrive, twice that: r is 1 or 2. A sum over G marginals moves by at most G times as much, a
+maximum by as much as its parts. So each quotient moves by at most 1, and so does its floor, which
+does not decrease and commutes with adding 1. Sensitivity 1 is also what the accountant has an
+exact loss distribution for. Rounding costs at most k r / 4 rows.
 
-**Whole numbers.** A query X that moves by at most k is released as ⌊X/k⌋ plus discrete Gaussian
-noise. ⌊·⌋ does not decrease and commutes with adding 1, hence ⌊X/k⌋ moves by at most 1. It is
-worked out exactly: n_S H is half of a whole number. Rounding costs up to one unit of k rows and buys
-sensitivity 1, for which the accountant has an exact loss distribution.
+**What R does to a figure.** n/R in place of 1 moves ½ Σ |c/R - s/n_S| by at most ½ |n/R - 1|,
+because Σ c = n. The noise of the figure does not depend on that of R and is symmetric with one peak;
+so by Anderson's lemma an interval for the sum of both, taken as normal with all of ½ (n - R) in it,
+covers at least as often as it says (:mod:`benchmarks.disclosure.bought`).
 
-**Ratios.** A figure is (⌊X/k⌋ + noise) over (⌊n/k⌋ + noise): post-processing. Every figure is at most
-1 and mostly far below, so that noise on n does little harm: it gets twice the noise of the others.
+**Why not the distance in rows with the exact n,** ½ Σ |c(v) - n s(v)/n_S|: a row then moves all
+targets as well, by up to 1 instead of ½ under ``add_remove``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -39,7 +41,7 @@ from benchmarks.marginals import sampling_floor
 from dpsynth.counts import release_counts
 from dpsynth.errors import UsageError
 from dpsynth.noise import NoiseSource
-from dpsynth.privacy import DiscreteGaussian, PlannedCharge
+from dpsynth.privacy import DiscreteGaussian, NeighbouringRelation, PlannedCharge
 from dpsynth.schema import Column, Schema
 from dpsynth.scoring import cell_count, cells_of
 from dpsynth.table import Table
@@ -48,11 +50,8 @@ IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
 Values = Mapping[str, npt.NDArray]
 
-FIGURES, ROWS = "evaluation:figures", "evaluation:rows"
-"""Steps of the plan."""
-
-QUIETER = 2.0
-"""Noise on the number of rows over noise on a figure."""
+ROWS, FIGURES = "evaluation:rows", "evaluation:figures"
+"""Steps of the plan, in order."""
 
 _DENSE = 1 << 18
 """Up to this many cells a marginal is counted in an array that has all of them."""
@@ -60,22 +59,25 @@ _DENSE = 1 << 18
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noisy:
-    """What was released; everything else is post-processing of it and of S.
+    """What was released, in rows; everything else is post-processing of it and of S.
 
     Parameters
     ----------
-    figures : mapping of str to int
-        By query, in units of ``max_rows`` rows.
+    distances : mapping of str to float
+        Total variation by query, times ``rows``.
     rows : int
-        In the same units.
+        Noisy number of rows, at least 1.
     sigma, rows_sigma : float
-        Their noise parameters.
+        Standard deviations of their noise, in rows.
+    rounding : float
+        Most by which rounding moved a distance, in rows.
     """
 
-    figures: Mapping[str, int]
+    distances: Mapping[str, float]
     rows: int
     sigma: float
     rows_sigma: float
+    rounding: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,32 +137,31 @@ class Headline:
 
     def queries(self, schema: Schema) -> tuple[str, ...]:
         """Return the names of the figures that are bought."""
-        means = [f"mean.{family}" for family in self.families(schema)]
+        families = self.families(schema)
         # The worst of one column is its mean.
-        worst = ["max.1"] if len(self.columns(schema)) > 1 else []
-        return (*means, *worst)
+        worst = ("max.1",) if len(families["1"]) > 1 else ()
+        return (*(f"mean.{family}" for family in families), *worst)
 
     def charges(self, schema: Schema, *, sigma: float) -> tuple[PlannedCharge, ...]:
-        """Return the events: figures with noise ``sigma``, the number of rows with twice that.
+        """Return the events: the number of rows, and the figures, with equal noise.
 
         Parameters
         ----------
         schema : Schema
             Public facts.
         sigma : float
-            Noise parameter of a figure, in units of ``max_rows`` rows.
+            Noise parameter of every query; each is a whole number.
 
         Privacy
         -------
-        Every query is a whole number that one unit moves by at most 1, under either relation: see
-        the head of this file.
+        One unit moves every query by at most 1: see the head of this file.
         """
-        event = partial(DiscreteGaussian, relation=schema.unit.relation, sensitivity=1)
-        figures = event(sigma=sigma, count=len(self.queries(schema)))
-        rows = event(sigma=QUIETER * sigma, count=1)
+        relation = schema.unit.relation
+        rows = DiscreteGaussian(relation=relation, sigma=sigma, sensitivity=1, count=1)
+        figures = replace(rows, count=len(self.queries(schema)))
         return (
-            PlannedCharge(step=FIGURES, mechanism=figures),
             PlannedCharge(step=ROWS, mechanism=rows),
+            PlannedCharge(step=FIGURES, mechanism=figures),
         )
 
     def release(
@@ -180,7 +181,7 @@ class Headline:
         synthetic : mapping
             The synthetic table as :func:`dpsynth.table.conform` returns it.
         charges : sequence of PlannedCharge
-            What was booked: figures, rows.
+            What was booked: rows, figures.
         noise : NoiseSource
             Where the noise comes from.
 
@@ -195,47 +196,58 @@ class Headline:
         -------
         One release of each event.
         """
-        sigmas = [_sigma(charge) for charge in charges]
-        exact = self.exact(table, synthetic)
-        rows = table.n_rows // table.schema.unit.max_rows
-        released = []
-        ran = []
-        for charge, query, sigma in zip(
-            self.charges(table.schema, sigma=sigmas[0]),
-            ([*exact.values()], [rows]),
-            sigmas,
-            strict=True,
-        ):
-            with noise.declaring(charge.mechanism):
-                released.append(release_counts(query, sigma=sigma, noise=noise))
-            ran.append(charge)
+        schema, k = table.schema, table.schema.unit.max_rows
+        (sigma,) = {_sigma(charge) for charge in charges}
+        counted, compared = self.charges(schema, sigma=sigma)
+        with noise.declaring(counted.mechanism):
+            (units,) = release_counts([table.n_rows // k], sigma=sigma, noise=noise)
+        rows = max(1, int(units) * k + k // 2)
+        exact = self.exact(table, synthetic, rows=rows)
+        compared = replace(compared, mechanism=replace(compared.mechanism, count=len(exact)))
+        with noise.declaring(compared.mechanism):
+            figures = release_counts([*exact.values()], sigma=sigma, noise=noise)
+        # A query counts k r rows of E, and a total variation is half of E.
+        step = _step(schema) / 2
         noisy = Noisy(
-            figures=dict(zip(exact, released[0].tolist(), strict=True)),
-            rows=int(released[1][0]),
-            sigma=sigmas[0],
-            rows_sigma=sigmas[1],
+            # What was rounded down lies half a step higher on average.
+            distances={
+                name: step * (float(figure) + 0.5)
+                for name, figure in zip(exact, figures, strict=True)
+            },
+            rows=rows,
+            sigma=step * sigma,
+            rows_sigma=k * sigma,
+            rounding=step / 2 + (k // 2) / 2,
         )
-        return noisy, tuple(ran)
+        return noisy, (counted, compared)
 
-    def exact(self, table: Table, synthetic: Values) -> dict[str, int]:
-        """Return the exact queries by name, in units of ``max_rows`` rows: **sensitive**."""
-        real, drawn = self._cut(table.values, table.schema), self._cut(synthetic, table.schema)
+    def exact(self, table: Table, synthetic: Values, *, rows: int) -> dict[str, int]:
+        """Return the exact figures by query: **sensitive**.
+
+        Parameters
+        ----------
+        table, synthetic
+            As in :meth:`release`.
+        rows : int
+            Noisy number of rows, to which the synthetic counts are scaled.
+        """
+        schema = table.schema
+        real, drawn = self._cut(table.values, schema), self._cut(synthetic, schema)
         n_synthetic = len(next(iter(drawn.values())))
-        unit = 2 * n_synthetic * table.schema.unit.max_rows
-        sizes = self._sizes(table.schema)
+        sizes, unit = self._sizes(schema), n_synthetic * _step(schema)
         out: dict[str, int] = {}
-        for family, marginals in self.families(table.schema).items():
-            # 2 n_S H of each marginal, a whole number; Python's own do not overflow when added.
-            moved = []
+        for family, marginals in self.families(schema).items():
+            errors = []
             for names in marginals:
                 c, s = _counts([real, drawn], names, sizes)
-                moved.append(int(np.abs(n_synthetic * c - table.n_rows * s).sum()))
-            out[f"mean.{family}"] = sum(moved) // (unit * len(moved))
-            if family == "1" and len(moved) > 1:
-                out["max.1"] = max(moved) // unit
-        return {name: out[name] for name in self.queries(table.schema)}
+                # Python's own whole numbers do not overflow when they are added up.
+                errors.append(int(np.abs(n_synthetic * c - rows * s).sum()))
+            out[f"mean.{family}"] = sum(errors) // (unit * len(errors))
+            if family == "1" and len(errors) > 1:
+                out["max.1"] = max(errors) // unit
+        return out
 
-    def floors(self, synthetic: Values, schema: Schema, *, rows: float) -> dict[str, float]:
+    def floors(self, synthetic: Values, schema: Schema, *, rows: int) -> dict[str, float]:
         """Return what sampling alone would give, by query: two samples of the law of S.
 
         Parameters
@@ -244,8 +256,8 @@ class Headline:
             As in :meth:`release`.
         schema : Schema
             Public facts.
-        rows : float
-            Noisy number of sensitive rows.
+        rows : int
+            Noisy number of sensitive rows, at least 1.
         """
         drawn, sizes = self._cut(synthetic, schema), self._sizes(schema)
         out: dict[str, float] = {}
@@ -253,11 +265,11 @@ class Headline:
             floors = []
             for names in marginals:
                 (s,) = _counts([drawn], names, sizes)
-                floors.append(sampling_floor(s / s.sum(), int(s.sum()), max(1, round(rows))))
+                floors.append(sampling_floor(s / s.sum(), int(s.sum()), rows))
             out[f"mean.{family}"] = float(np.mean(floors))
             if family == "1":
                 out["max.1"] = float(np.max(floors))
-        return {name: out[name] for name in self.queries(schema)}
+        return out
 
     def state(self) -> dict[str, Any]:
         """Return the fields as JSON."""
@@ -279,6 +291,12 @@ class Headline:
 
 def _has_public_cells(column: Column) -> bool:
     return not column.discovers and (column.is_discrete or isinstance(column.bounds, tuple))
+
+
+def _step(schema: Schema) -> int:
+    """Return the most rows by which one unit moves the error of one marginal."""
+    exchanged = 2 if schema.unit.relation == NeighbouringRelation.REPLACE_ONE else 1
+    return exchanged * schema.unit.max_rows
 
 
 def _sigma(charge: PlannedCharge) -> float:

@@ -290,6 +290,25 @@ class Ledger:
                 body = {"dataset_id": known[dataset]["dataset_id"], "content_hmac": content_hmac}
                 self._store.append("identified", body)
 
+    def find(self, content_hmac: str | None) -> str | None:
+        """Return the name under which a table was entered, if it was.
+
+        Parameters
+        ----------
+        content_hmac : str or None
+            Keyed digest of the table (:mod:`dpsynth.identity`); ``None`` without a key.
+
+        Raises
+        ------
+        UsageError
+            If datasets have digests and none is given (``DPS517``).
+        """
+        entered = {row["content_hmac"]: name for name, row in self._known_datasets().items()}
+        entered.pop(None, None)
+        if content_hmac is None and entered:
+            raise _needs_key(next(iter(entered.values())))
+        return entered.get(content_hmac)
+
     def reserve(self, plan: Plan, *, dataset: str) -> Charge:
         """Book a plan before it reads data, or refuse it.
 
@@ -584,11 +603,7 @@ def _is_new(known: dict[str, Row], dataset: str, content_hmac: str | None) -> bo
     if content_hmac is None:
         if entered is None:
             return False
-        raise UsageError(
-            f"the dataset {dataset!r} is recognised by a keyed digest, and no key is given.",
-            code="DPS517",
-            fix="give the custodian's key.",
-        )
+        raise _needs_key(dataset)
     _refuse_twin(known, dataset, content_hmac)
     if entered is not None and entered != content_hmac:
         raise IntegrityError(
@@ -598,6 +613,14 @@ def _is_new(known: dict[str, Row], dataset: str, content_hmac: str | None) -> bo
             fix="enter it as a dataset of its own: it charges the same budget.",
         )
     return entered is None
+
+
+def _needs_key(dataset: str) -> UsageError:
+    return UsageError(
+        f"the dataset {dataset!r} is recognised by a keyed digest, and no key is given.",
+        code="DPS517",
+        fix="give the custodian's key.",
+    )
 
 
 def _refuse_twin(known: dict[str, Row], name: str, content_hmac: str | None) -> None:
