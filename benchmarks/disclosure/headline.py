@@ -19,9 +19,9 @@ does not decrease and commutes with adding 1. Sensitivity 1 is also what the acc
 exact loss distribution for. Rounding costs at most k r / 4 rows.
 
 **What R does to a figure.** n/R in place of 1 moves ½ Σ |c/R - s/n_S| by at most ½ |n/R - 1|,
-because Σ c = n. The noise of the figure does not depend on that of R and is symmetric with one peak;
-so by Anderson's lemma an interval for the sum of both, taken as normal with all of ½ (n - R) in it,
-covers at least as often as it says (:mod:`benchmarks.disclosure.bought`).
+because Σ c = n. The noise of the figure does not depend on that of R, is symmetric and has one
+peak; so by Anderson's lemma an interval for the sum of both, taken as normal with all of ½ (n - R)
+in it, covers at least as often as it says (:mod:`benchmarks.disclosure.bought`).
 
 **Why not the distance in rows with the exact n,** ½ Σ |c(v) - n s(v)/n_S|: a row then moves all
 targets as well, by up to 1 instead of ½ under ``add_remove``.
