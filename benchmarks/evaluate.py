@@ -76,7 +76,7 @@ def evaluate(
     return UtilityReport(
         schema_name=schema.name,
         schema_sha256=schema.digest(),
-        table_sha256=table_sha256 or _digest(synthetic),
+        table_sha256=table_sha256 or digest_of(synthetic),
         seed=seed,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         metrics=tuple(metric for section in sections for metric in section.metrics),
@@ -128,7 +128,8 @@ def _form(tables: Tables) -> Section:
     return Section(metrics=(valid,), findings=tuple(found))
 
 
-def _digest(source: Source) -> str | None:
+def digest_of(source: Source) -> str | None:
+    """Return the digest of a table's file; ``None`` where it is no file."""
     import os
 
     from dpsynth.evidence import table_sha256
