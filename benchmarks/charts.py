@@ -27,11 +27,14 @@ class Axis:
         Ends; positive where the scale is logarithmic.
     log : bool
         Whether equal ways are equal ratios.
+    turned : bool
+        Whether the high end stands on the left.
     """
 
     low: float
     high: float
     log: bool = False
+    turned: bool = False
 
     def place(self, value: float) -> float:
         """Return where a value stands, in [0, 1]; what lies beyond an end stands on it."""
@@ -40,7 +43,8 @@ class Axis:
             return 0.5
         if self.log and value <= 0:
             return 0.0
-        return min(1.0, max(0.0, (self._scaled(value) - low) / (high - low)))
+        place = min(1.0, max(0.0, (self._scaled(value) - low) / (high - low)))
+        return 1.0 - place if self.turned else place
 
     def ticks(self) -> tuple[tuple[float, str], ...]:
         """Return places and texts of round numbers."""
@@ -87,12 +91,15 @@ class Lane:
         Places of the ends of an interval or bar.
     marks : tuple of Mark
         Its marks.
+    link : pair of float or None
+        Places of two marks that a line joins.
     """
 
     label: str
     value: str
     bar: tuple[float, float] | None
     marks: tuple[Mark, ...]
+    link: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

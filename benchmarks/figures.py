@@ -40,8 +40,10 @@ MOST_ROWS = 40
 MOST_LANES = 20
 
 _SCORES = ("auroc", "r2")
+_LEARNERS = {"boosting": "boosted trees", "linear": "linear model", "network": "neural network"}
 _MODELS = ("tstr", "trtr")
 _NORMAL = 1.96
+_RATIOS = (0.01, 0.1, 0.2, 0.5, 0.8, 1.0, 1.25, 2.0, 5.0, 10.0, 100.0)
 _FAR = 10.0
 """Standard errors up to which a coefficient is drawn; beyond it stands on the edge."""
 
@@ -70,6 +72,7 @@ def overlays(report: UtilityReport) -> Figure | None:
             )
         )
     shown = [(name, row) for name in worst for row in by_column[name]]
+    shown.sort(key=lambda item: -abs(_number(item[1], "fit") - _number(item[1], "synthetic")))
     return Figure(
         name="overlays",
         title="Columns that differ most",
@@ -80,7 +83,7 @@ def overlays(report: UtilityReport) -> Figure | None:
         head=("Column", "Cell", "Real share", "Synthetic share"),
         rows=tuple(
             (name, _text(row, "cell"), _three(row, "fit"), _three(row, "synthetic"))
-            for name, row in shown
+            for name, row in shown[:MOST_ROWS]
         ),
     )
 
@@ -264,6 +267,7 @@ def importance(report: UtilityReport) -> Figure | None:
                         axis,
                         (("square", _maybe(row, "trtr")), ("circle", _maybe(row, "tstr"))),
                     ),
+                    link=_bar(axis, _maybe(row, "tstr"), _maybe(row, "trtr")),
                 )
                 for row in rows
             ),
@@ -271,7 +275,9 @@ def importance(report: UtilityReport) -> Figure | None:
             legend=(("circle", "trained on synthetic rows"), ("square", "trained on real rows")),
         ),
         head=("Column", "Synthetic", "Real"),
-        rows=tuple((_text(row, "column"), _three(row, "tstr"), _three(row, "trtr")) for row in rows),
+        rows=tuple(
+            (_text(row, "column"), _three(row, "tstr"), _three(row, "trtr")) for row in rows
+        ),
     )
 
 
@@ -292,7 +298,7 @@ def dumbbells(report: UtilityReport) -> Figure | None:
         "constant guess": ("tick", lambda m: m.references.get("dummy")),
         "trained with privacy on real rows": ("diamond", lambda m: m.references.get("dp-trained")),
     }
-    marks = {
+    marks: dict[str, list[tuple[Shape, float | None]]] = {
         metric.name: [(shape, of(metric)) for shape, of in series.values()] for metric in found
     }
     values = [value for pairs in marks.values() for _, value in pairs if value is not None]
@@ -314,6 +320,7 @@ def dumbbells(report: UtilityReport) -> Figure | None:
                     value=f"{metric.value:.3f}",
                     bar=_bar(axis, metric.defined("ci_low"), metric.defined("ci_high")),
                     marks=_marks(axis, marks[metric.name]),
+                    link=_bar(axis, metric.defined("value"), metric.defined("floor")),
                 )
                 for metric in found
             ),
@@ -407,7 +414,8 @@ def group_sizes(report: UtilityReport) -> Figure | None:
     if not rows:
         return None
     ratios = [max(_number(row, "size_ratio"), 1e-3) for row in rows]
-    reach = max(1.25, *(max(ratio, 1 / ratio) for ratio in ratios)) * 1.05
+    ends = [end for row in rows for name in ("ci_low", "ci_high") if (end := _maybe(row, name))]
+    reach = min(1e3, max(1.3, *(max(end, 1 / end) for end in (*ratios, *ends))) * 1.05)
     axis = Axis(low=1 / reach, high=reach, log=True)
     return Figure(
         name="groups",
@@ -425,13 +433,7 @@ def group_sizes(report: UtilityReport) -> Figure | None:
                 )
                 for row, ratio in zip(rows, ratios, strict=True)
             ),
-            ticks=tuple((axis.place(v), f"×{v:g}") for v in (1 / reach, 1.0, reach))
-            if reach < 2
-            else tuple(
-                (axis.place(v), f"×{v:g}")
-                for v in (0.1, 0.2, 0.5, 1, 2, 5, 10)
-                if 1 / reach <= v <= reach
-            ),
+            ticks=tuple((axis.place(v), f"×{v:g}") for v in _RATIOS if axis.low <= v <= axis.high),
             legend=(("circle", "synthetic share / real share"),),
             rule=axis.place(1.0),
         ),
@@ -516,7 +518,8 @@ def _distance(rows: Iterable[Row]) -> float:
 
 def _model(metric: Metric) -> str:
     _, *middle, score = metric.name.split(".")
-    return f"{' '.join(middle)} ({'AUROC' if score == 'auroc' else 'R²'})"
+    name = " ".join(_LEARNERS.get(part, part) for part in middle)
+    return f"{name} ({'AUROC' if score == 'auroc' else 'R²'})"
 
 
 def _marks(axis: Axis, values: Iterable[tuple[Shape, float | None]]) -> tuple[Mark, ...]:

@@ -96,7 +96,6 @@ def to_html(report: UtilityReport) -> str:
         figures=all_figures(report),
         most_rows=figures.MOST_ROWS,
         parameters=_parameters(report),
-        versions=versions(),
         glossary=_GLOSSARY,
     )
 
@@ -139,15 +138,22 @@ def bullet(line: Line) -> Lane | None:
         ("cross", "reference"),
         ("circle", "value"),
     )
-    known = [(shape, metric.defined(name)) for shape, name in series]
+    known: list[tuple[Shape, float | None]] = [
+        (shape, metric.defined(name)) for shape, name in series
+    ]
     ends = [value for _, value in known if value is not None]
-    ends += list(line.interval or ())
-    low, high = span(ends, room=0.08)
-    axis = Axis(low=low, high=high)
+    between = line.interval or ()
+    low, high = span([*ends, *between], room=0.08)
+    # Without a landmark the axis ends where nothing could be worse: nobody takes the best that was
+    # seen for the best there is.
+    if metric.defined("reference") is None:
+        low, high = (low, max(high, 1.0)) if metric.direction == "lower" else (min(low, 0.0), high)
+    axis = Axis(low=low, high=high, turned=metric.direction == "higher")
+    places = sorted(map(axis.place, between))
     return Lane(
         label=line.label,
         value=f"{metric.value:.3f}",
-        bar=None if line.interval is None else (axis.place(ends[-2]), axis.place(ends[-1])),
+        bar=(places[0], places[1]) if places else None,
         marks=tuple(
             Mark(shape=shape, place=axis.place(value))
             for shape, value in known
@@ -175,8 +181,11 @@ def _parameters(report: UtilityReport) -> list[tuple[str, str]]:
         ("Most training rows of a learner", prediction.MOST_ROWS),
         ("Bootstrap draws", prediction.DRAWS),
     ]
-    limits = [
-        (f"Threshold: {name.replace('_', ' ')}", f"{value:g}")
-        for name, value in report.thresholds.to_dict().items()
+    limits = (
+        f"{name.replace('_', ' ')} {at:g}" for name, at in report.thresholds.to_dict().items()
+    )
+    return [
+        *((name, f"{number:,}") for name, number in found),
+        ("Thresholds", ", ".join(limits)),
+        ("Versions", ", ".join(f"{name} {number}" for name, number in versions().items())),
     ]
-    return [*((name, f"{number:,}") for name, number in found), *limits]
