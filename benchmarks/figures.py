@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 MOST_PANELS = 9
 MOST_COLUMNS = 24
 """Columns of a map; of more the worst are shown."""
-MOST_POINTS = 600
 MOST_ROWS = 40
 """Rows of a figure's table and lanes of a figure: a page is read, the JSON is complete."""
 
@@ -41,6 +40,8 @@ MOST_LANES = 20
 
 _SCORES = ("auroc", "r2")
 _LEARNERS = {"boosting": "boosted trees", "linear": "linear model", "network": "neural network"}
+_SIDES = ("fit", "synthetic")
+_CORNERS = 60
 _MODELS = ("tstr", "trtr")
 _NORMAL = 1.96
 _RATIOS = (0.01, 0.1, 0.2, 0.5, 0.8, 1.0, 1.25, 2.0, 5.0, 10.0, 100.0)
@@ -60,7 +61,7 @@ def overlays(report: UtilityReport) -> Figure | None:
     panels = []
     for name in worst:
         rows = by_column[name]
-        top = max(max(_number(row, side) for row in rows) for side in ("fit", "synthetic")) or 1.0
+        top = max(max(_number(row, side) for row in rows) for side in _SIDES) or 1.0
         panels.append(
             Bars(
                 title=name,
@@ -90,7 +91,7 @@ def overlays(report: UtilityReport) -> Figure | None:
 
 def pair_map(report: UtilityReport) -> Figure | None:
     """2-way distances beyond their floors."""
-    pairs = _pairs(report, ("value", "floor"))
+    pairs = _pairs(report, ("tvd", "floor"))
     if not pairs:
         return None
     excess = {pair: max(0.0, value - floor) for pair, (value, floor) in pairs.items()}
@@ -138,34 +139,32 @@ def dependence_map(report: UtilityReport) -> Figure | None:
 
 def cell_scatter(report: UtilityReport) -> Figure | None:
     """Shares of cells of two columns, real against synthetic, both logarithmic."""
-    rows = report.tables.get("cells", ())
-    if not rows:
-        return None
-    shares = [
-        (_number(row, "fit"), _number(row, "synthetic"), _number(row, "floor")) for row in rows
-    ]
-    seen = [share for fit, synthetic, _ in shares for share in (fit, synthetic) if share > 0]
+    rows = sorted(report.tables.get("cells", ()), key=lambda row: _number(row, "fit"))
+    seen = [share for row in rows for side in _SIDES if (share := _number(row, side)) > 0]
     if not seen:
         return None
     axis = Axis(low=10.0 ** math.floor(math.log10(min(seen))), high=1.0, log=True)
-    kept = shares[:: max(1, math.ceil(len(shares) / MOST_POINTS))]
-    band = sorted((fit, floor) for fit, _, floor in shares if fit > 0)
-    outside = sum(abs(synthetic - fit) > 2 * floor for fit, synthetic, floor in shares)
+    points = [
+        (axis.place(_number(row, "fit")), axis.place(_number(row, "synthetic"))) for row in rows
+    ]
+    # The band is rough where cells are few: a few corners are enough.
+    band = rows[:: max(1, len(rows) // _CORNERS)]
+    outside = sum(map(_is_outside, rows))
     return Figure(
         name="cells",
         title="Cells of two columns, real against synthetic",
         question="Are small cells as good as large ones?",
-        take_away=f"{outside / len(shares):.0%} of the cells lie outside the band of twice their "
-        "sampling error.",
+        take_away=f"{outside / len(rows):.0%} of the cells lie outside the band; of a fresh sample "
+        "about 5% would.",
         drawing=Cloud(
-            points=tuple((axis.place(fit), axis.place(synthetic)) for fit, synthetic, _ in kept),
+            points=tuple(points),
             ticks=axis.ticks(),
-            upper=_corners(axis, band, 2.0),
-            lower=_corners(axis, band, -2.0),
+            upper=_corners(axis, band, "high"),
+            lower=_corners(axis, band, "low"),
             names=("real share", "synthetic share"),
         ),
-        head=("Size of the cell in the real table", "Cells", "Outside the band"),
-        rows=_by_size(shares),
+        head=("Real share of the cell", "Cells shown", "Outside the band"),
+        rows=_by_size(rows),
     )
 
 
@@ -408,13 +407,15 @@ def _scale(row: Row) -> float:
 
 def group_sizes(report: UtilityReport) -> Figure | None:
     """How many times too large or too small groups are."""
-    rows = [row for row in report.tables.get("subgroups", ()) if _known(row, "size_ratio")]
-    rows.sort(key=lambda row: -abs(math.log(max(_number(row, "size_ratio"), 1e-9))))
+    rows = [row for row in report.tables.get("subgroups", ()) if _known(row, "ratio")]
+    rows.sort(key=lambda row: -abs(math.log(max(_number(row, "ratio"), 1e-9))))
     rows = rows[:MOST_ROWS]
     if not rows:
         return None
-    ratios = [max(_number(row, "size_ratio"), 1e-3) for row in rows]
-    ends = [end for row in rows for name in ("ci_low", "ci_high") if (end := _maybe(row, name))]
+    ratios = [max(_number(row, "ratio"), 1e-3) for row in rows]
+    ends = [
+        end for row in rows for name in ("ratio_low", "ratio_high") if (end := _maybe(row, name))
+    ]
     reach = min(1e3, max(1.3, *(max(end, 1 / end) for end in (*ratios, *ends))) * 1.05)
     axis = Axis(low=1 / reach, high=reach, log=True)
     return Figure(
@@ -428,7 +429,7 @@ def group_sizes(report: UtilityReport) -> Figure | None:
                 Lane(
                     label=_text(row, "group"),
                     value=f"×{ratio:.2f}",
-                    bar=_bar(axis, _maybe(row, "ci_low"), _maybe(row, "ci_high")),
+                    bar=_bar(axis, _maybe(row, "ratio_low"), _maybe(row, "ratio_high")),
                     marks=(Mark(shape="circle", place=axis.place(ratio)),),
                 )
                 for row, ratio in zip(rows, ratios, strict=True)
@@ -442,7 +443,7 @@ def group_sizes(report: UtilityReport) -> Figure | None:
             (
                 _text(row, "group"),
                 f"{ratio:.3f}",
-                _interval(_maybe(row, "ci_low"), _maybe(row, "ci_high")),
+                _interval(_maybe(row, "ratio_low"), _maybe(row, "ratio_high")),
             )
             for row, ratio in zip(rows, ratios, strict=True)
         ),
@@ -453,7 +454,7 @@ def _pairs(
     report: UtilityReport, names: tuple[str, str]
 ) -> dict[tuple[str, str], tuple[float, float]]:
     return {
-        (_text(row, "first"), _text(row, "second")): (
+        (_text(row, "a"), _text(row, "b")): (
             _number(row, names[0]),
             _number(row, names[1]),
         )
@@ -489,26 +490,31 @@ def _map(sizes: dict[tuple[str, str], float], *, legend: tuple[str, str]) -> Gri
     return Grid(names=tuple(map(short, names)), tiles=tuple(tiles), legend=tuple(entries))
 
 
-def _corners(
-    axis: Axis, band: Sequence[tuple[float, float]], times: float
-) -> tuple[tuple[float, float], ...]:
-    thinned = band[:: max(1, len(band) // 60)]
-    return tuple((axis.place(fit), axis.place(fit + times * floor)) for fit, floor in thinned)
+def _corners(axis: Axis, rows: Sequence[Row], end: str) -> tuple[tuple[float, float], ...]:
+    return tuple((axis.place(_number(row, "fit")), axis.place(_number(row, end))) for row in rows)
 
 
-def _by_size(shares: Iterable[tuple[float, float, float]]) -> tuple[tuple[str, str, str], ...]:
+def _is_outside(row: Row) -> bool:
+    return not _number(row, "low") <= _number(row, "synthetic") <= _number(row, "high")
+
+
+def _by_size(rows: Iterable[Row]) -> tuple[tuple[str, str, str], ...]:
     """Count cells by decade of their real share."""
-    groups: dict[int, list[bool]] = {}
-    for fit, synthetic, floor in shares:
-        decade = math.floor(math.log10(fit)) if fit > 0 else -99
-        groups.setdefault(decade, []).append(abs(synthetic - fit) > 2 * floor)
+    decades: dict[int | None, list[bool]] = {}
+    for row in rows:
+        share = _number(row, "fit")
+        decade = math.floor(math.log10(share)) if share > 0 else None
+        decades.setdefault(decade, []).append(_is_outside(row))
+    order = sorted(
+        decades, key=lambda decade: -math.inf if decade is None else decade, reverse=True
+    )
     return tuple(
         (
-            "empty" if decade == -99 else f"{10.0**decade:g} to {10.0 ** (decade + 1):g}",
-            str(len(groups[decade])),
-            f"{sum(groups[decade]) / len(groups[decade]):.0%}",
+            "no real row" if decade is None else f"{10.0**decade:g} to {10.0 ** (decade + 1):g}",
+            str(len(decades[decade])),
+            f"{sum(decades[decade]) / len(decades[decade]):.0%}",
         )
-        for decade in sorted(groups, reverse=True)
+        for decade in order
     )
 
 

@@ -98,7 +98,8 @@ _LINES: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ),
     (
         "worst subgroup",
-        ("subgroups.gap.worst",),
-        "The same loss, in the group of people where it is largest. Lower is better.",
+        ("subgroups.tvd2.worst",),
+        "2-way distance among the people of the group that suffers most, less its own floor. "
+        "Lower is better.",
     ),
 )

@@ -68,11 +68,13 @@ class Thresholds:
     signs : float
         Least share of coefficients with the right sign.
     group_size : float
-        Most relative error of the size of a group. A group that is a fifth too large or too small
-        shifts what is allotted to it as much.
+        Most logarithm of the ratio of a group's shares. A group that is a fifth too large or too
+        small shifts what is allotted to it as much.
+    group_two_way : float
+        Most excess of the mean 2-way distance inside the worst group: twice what is accepted of all
+        rows.
     group_gap : float
-        Most loss of a model in the worst group: twice what is accepted of all rows, because groups
-        are small.
+        Most loss of a model in the worst group: twice what is accepted of all rows.
 
     Raises
     ------
@@ -89,6 +91,7 @@ class Thresholds:
     overlap: float = 0.5
     signs: float = 0.9
     group_size: float = 0.2
+    group_two_way: float = 0.1
     group_gap: float = 0.1
 
     def __post_init__(self) -> None:
@@ -237,13 +240,18 @@ _USES: Mapping[str, tuple[_Rule, ...]] = {
     ),
     "small groups": (
         _Rule(
-            label="size of the worst group",
+            label="size of the worst group, logarithm of the ratio",
             metrics=("subgroups.size.worst",),
             threshold="group_size",
         ),
         _Rule(
+            label="2-way distance inside the worst group",
+            metrics=("subgroups.tvd2.worst",),
+            threshold="group_two_way",
+        ),
+        _Rule(
             label="loss of a model, worst group",
-            metrics=("subgroups.gap.worst",),
+            metrics=("subgroups.tstr.worst_gap",),
             threshold="group_gap",
         ),
     ),
