@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from benchmarks.report import Metric, Section, UtilityReport
+from benchmarks.uses import Thresholds
 from dpsynth.errors import UsageError, require_extra
 from dpsynth.evidence import Finding, Severity
 
 if TYPE_CHECKING:
     from benchmarks.discretise import Tables
+    from dpsynth.privacy import Budget
     from dpsynth.schema import Schema
     from dpsynth.table import Source
+
+Progress = Callable[[str], None]
+"""Is told the name of a part that is about to be measured."""
 
 MIN_ROWS = 1_000
 """With fewer rows in a table, sampling noise hides what a person would want to know."""
@@ -26,6 +32,9 @@ def evaluate(
     *,
     seed: int = 0,
     table_sha256: str | None = None,
+    budget: Budget | None = None,
+    thresholds: Thresholds | None = None,
+    progress: Progress | None = None,
 ) -> UtilityReport:
     """Compare a synthetic table with the rows it was fitted to and with rows nothing has seen.
 
@@ -44,6 +53,13 @@ def evaluate(
     table_sha256 : str, optional
         Digest of the file that will be released. By default that of ``synthetic`` where it is a
         path; needed for :meth:`~benchmarks.report.UtilityReport.evidence`.
+    budget : Budget, optional
+        What the release spent; the page states it.
+    thresholds : Thresholds, optional
+        What the curator accepts, decided before the results are seen. By default the stated
+        defaults. They say what the table is fit for; the verdict does not depend on them.
+    progress : callable, optional
+        Called with the name of each part before it is measured. No name carries a value.
 
     Returns
     -------
@@ -71,8 +87,10 @@ def evaluate(
     require_extra("sklearn", extra="benchmarks", purpose="An evaluation")
     from benchmarks.discretise import conform_tables
 
+    said = progress or _silent
+    said("tables")
     tables = conform_tables(synthetic, fit, holdout, schema, seed=seed)
-    sections = _measure(tables, seed)
+    sections = _measure(tables, seed, said)
     return UtilityReport(
         schema_name=schema.name,
         schema_sha256=schema.digest(),
@@ -83,10 +101,17 @@ def evaluate(
         worst={name: rows for section in sections for name, rows in section.worst.items()},
         findings=tuple(finding for section in sections for finding in section.findings),
         tables={name: rows for section in sections for name, rows in section.tables.items()},
+        thresholds=thresholds or Thresholds(),
+        budget=budget,
+        unit=schema.unit.describe(),
     )
 
 
-def _measure(tables: Tables, seed: int) -> list[Section]:
+def _silent(part: str) -> None:
+    """Say nothing."""
+
+
+def _measure(tables: Tables, seed: int, progress: Progress) -> list[Section]:
     import numpy as np
 
     from benchmarks import dependence, detection, marginals, numbers, prediction, queries, support
@@ -94,6 +119,7 @@ def _measure(tables: Tables, seed: int) -> list[Section]:
     sections = [_form(tables)]
     parts = (marginals, dependence, prediction, detection, queries, support, numbers)
     for number, part in enumerate(parts):
+        progress(part.__name__.rpartition(".")[2])
         # Each part has a stream of its own: adding one does not change the figures of another.
         sections.append(part.measure(tables, rng=np.random.default_rng([seed, number])))
     return sections

@@ -69,6 +69,23 @@ def require_writable(path: Path) -> None:
         ) from None
 
 
+def require_outputs(*, page: Path | None, output: Path | None) -> None:
+    """Refuse a page and evidence that could not be written at the end, or are one file.
+
+    Raises
+    ------
+    IntegrityError
+        If one of them exists.
+    UsageError
+        If one of them cannot be written, or both are the same.
+    """
+    for path in (page, output):
+        if path is not None:
+            require_writable(path)
+    if page is not None and output is not None and page.resolve() == output.resolve():
+        raise UsageError("page and evidence are one file.", fix="give two names.")
+
+
 def _exists(path: Path) -> IntegrityError:
     return IntegrityError(
         f"{str(path)!r} exists and is not overwritten.",

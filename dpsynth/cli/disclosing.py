@@ -19,7 +19,7 @@ _NEEDED = {
     "public-reference": ("reference", "source"),
 }
 _POSSIBLE = {
-    "internal": (),
+    "internal": ("epsilon", "delta", "page"),
     "dp": ("epsilon", "delta", "key"),
     "public-reference": ("holdout", "ledger", "key"),
 }
@@ -83,6 +83,7 @@ def public(
     sensitive: Sequence[Path],
     ledger: str | None,
     key: Path | None,
+    seed: int,
 ) -> PublicReport:
     """Compare with a public table."""
     from benchmarks.disclosure import evaluate_public
@@ -97,6 +98,7 @@ def public(
             sensitive=sensitive,
             ledger=book,
             key=custodian_key(key),
+            seed=seed,
         )
 
     if ledger is None:

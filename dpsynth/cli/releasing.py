@@ -1,13 +1,11 @@
-"""Commands that evaluate, release and verify."""
+"""Commands that release and verify."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 from dpsynth.cli.console import (
     AsJson,
-    Output,
     Progress,
     RequiredOutput,
     custodian_key,
@@ -15,108 +13,6 @@ from dpsynth.cli.console import (
     say,
     synthesizer,
 )
-
-Disclosure = Literal["internal", "dp", "public-reference"]
-
-
-def evaluate(
-    *,
-    fit: Path,
-    holdout: Path | None = None,
-    synthetic: Path,
-    schema: Path,
-    disclosure: Disclosure = "internal",
-    ledger: str | None = None,
-    dataset: str | None = None,
-    epsilon: float | None = None,
-    delta: float | None = None,
-    key: Path | None = None,
-    reference: Path | None = None,
-    source: str | None = None,
-    output: Output = None,
-    as_json: AsJson = False,
-) -> None:
-    """Measure what a synthetic table is still good for. The result is confidential.
-
-    With --disclosure dp a few noisy figures are bought from the ledger, with --disclosure
-    public-reference the table is compared with a public one: these results may be published.
-
-    Parameters
-    ----------
-    fit
-        Rows that the model was fitted to.
-    holdout
-        Rows that nothing has seen. Needed for an internal evaluation.
-    synthetic
-        Synthetic table.
-    schema
-        Schema file.
-    disclosure
-        internal, dp or public-reference.
-    ledger
-        dp: ledger file, or the URL of its database. public-reference: a ledger whose datasets the
-        reference must not be.
-    dataset
-        dp: name of the dataset in the ledger.
-    epsilon
-        dp: ε to spend; by default 5 % of the ledger's, at most 0.1.
-    delta
-        dp: δ to spend; by default the ledger's.
-    key
-        Custodian's key, which recognises the tables that were entered in the ledger.
-    reference
-        public-reference: file of the public table.
-    source
-        public-reference: where it was published.
-    output
-        Evidence file to write; an existing file is not replaced.
-    as_json
-        Print one JSON document.
-    """
-    from dpsynth.cli import disclosing
-    from dpsynth.evidence import table_sha256
-    from dpsynth.files import require_writable
-    from dpsynth.schema import Schema
-
-    disclosing.require_options(
-        disclosure,
-        {
-            "holdout": holdout,
-            "ledger": ledger,
-            "dataset": dataset,
-            "epsilon": epsilon,
-            "delta": delta,
-            "key": key,
-            "reference": reference,
-            "source": source,
-        },
-    )
-    if output is not None:
-        require_writable(output)
-    terms = Schema.read(schema)
-    if disclosure == "dp":
-        assert ledger is not None
-        assert dataset is not None
-        report = disclosing.bought(
-            synthetic, fit, terms, ledger=ledger, dataset=dataset, epsilon=epsilon, delta=delta,
-            key=key,
-        )  # fmt: skip
-    elif disclosure == "public-reference":
-        assert reference is not None
-        assert source is not None
-        sensitive = [path for path in (fit, holdout) if path is not None]
-        report = disclosing.public(
-            synthetic, reference, terms, source=source, sensitive=sensitive, ledger=ledger, key=key
-        )
-    else:
-        from benchmarks.evaluate import evaluate as measure
-
-        assert holdout is not None
-        report = measure(synthetic, fit, holdout, terms, table_sha256=table_sha256(synthetic))
-    out(report.to_dict(), str(report), as_json)
-    if output is not None:
-        report.evidence().write(output)
-
 
 def release(
     data: Path,
