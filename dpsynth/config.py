@@ -7,20 +7,19 @@ its docstring is the comment that ``dpsynth init`` writes above a key.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self, get_type_hints
 
 from benchmarks.uses import Thresholds
+from dpsynth.criteria import Audit, Criteria, Purchase
 from dpsynth.errors import UsageError
-from dpsynth.privacy import Budget, canonical_json
+from dpsynth.privacy import Budget
 from dpsynth.release import PublicationFacts
 from dpsynth.sections import Problems, explain, parse, render
-from privacy_audits.attacks import Design
 from privacy_audits.gate import Policy
 
 PREFIX = "DPSYNTH_"
@@ -87,67 +86,6 @@ class MethodChoice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Purchase:
-    """Noisy figures about the released table that may be published, and what they must reach.
-
-    What is bought decides by itself: a table beyond a limit is not released. Figures that were
-    not bought never do.
-
-    Parameters
-    ----------
-    epsilon : float
-        ε that they cost, in addition to the budget of the fit; 0 for none.
-    one_way, two_way : float, optional
-        Most that the mean distance of single columns, and of pairs, may be.
-    """
-
-    epsilon: float = 0.0
-    one_way: float | None = None
-    two_way: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.epsilon < 0:
-            raise UsageError("epsilon must be 0 or more.")
-        limits = (self.one_way, self.two_way)
-        if any(limit is not None and not 0 < limit <= 1 for limit in limits):
-            raise UsageError("one_way and two_way must lie in (0, 1].")
-        if self.epsilon == 0 and limits != (None, None):
-            raise UsageError(
-                "a limit needs a figure, and a figure must be bought.",
-                fix="give epsilon, or leave the limits out.",
-            )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Audit:
-    """How the released table and its method are attacked.
-
-    Parameters
-    ----------
-    audited : float
-        Chance of every unit to be an audit record, which a fair coin fits or holds out.
-    reference : float
-        Chance of every unit to be held out for comparison.
-    canaries : int
-        Canaries in a run of the method on the released table, which spends nothing.
-    """
-
-    audited: float = 0.2
-    reference: float = 0.1
-    canaries: int = 1000
-
-    def __post_init__(self) -> None:
-        self.design  # noqa: B018 - its own rules
-        if self.canaries < 1:
-            raise UsageError("canaries must be at least 1.")
-
-    @property
-    def design(self) -> Design:
-        """The chances."""
-        return Design(audited=self.audited, reference=self.reference)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseConfig:
     """A release as it was configured.
 
@@ -169,8 +107,8 @@ class ReleaseConfig:
         What the table must reach to be called fit for a use, in the house.
     purchase : Purchase
         What is bought for the public, and what it must reach.
-    publication : PublicationFacts
-        What only the custodian knows.
+    publication : PublicationFacts, optional
+        What only the custodian knows; a file states it.
     origins : mapping of str to str
         Where a value comes from, by ``section.key``; what is not named is a default.
     """
@@ -178,7 +116,7 @@ class ReleaseConfig:
     files: Files
     ledger: Book
     budget: Budget
-    publication: PublicationFacts
+    publication: PublicationFacts | None = None
     method: MethodChoice = field(default_factory=MethodChoice)
     audit: Audit = field(default_factory=Audit)
     policy: Policy = field(default_factory=Policy)
@@ -189,7 +127,7 @@ class ReleaseConfig:
     @classmethod
     def read(
         cls,
-        path: Path,
+        path: Path | None,
         *,
         environment: Mapping[str, str] | None = None,
         flags: Mapping[str, object] | None = None,
@@ -198,8 +136,8 @@ class ReleaseConfig:
 
         Parameters
         ----------
-        path : path
-            The TOML file.
+        path : path, optional
+            The TOML file; without one all comes from the environment and flags.
         environment : mapping of str to str, optional
             That of the process by default.
         flags : mapping of str to object, optional
@@ -210,7 +148,7 @@ class ReleaseConfig:
         UsageError
             Naming every problem with its fix (``DPS520``), or that there is no such file.
         """
-        document = _document(path)
+        document = {} if path is None else _document(path)
         problems = Problems()
         given = {name: dict(part) for name, part in document.items() if isinstance(part, Mapping)}
         for name, part in document.items():
@@ -228,13 +166,15 @@ class ReleaseConfig:
                 name, _, key = place.partition(".")
                 given.setdefault(name, {})[key] = value
                 origins[place] = origin
+        stated = path is not None or "publication" in given
         parsed = {
             name: parse(kind, given.get(name, {}), name=name, problems=problems)
             for name, kind in SECTIONS.items()
+            if name != "publication" or stated
         }
-        problems.raise_any(str(path))
+        problems.raise_any("the command" if path is None else str(path))
         config = cls(**parsed, origins=origins)  # type: ignore[arg-type]
-        return config._placed(path.parent)
+        return config if path is None else config._placed(path.parent)
 
     def _placed(self, folder: Path) -> Self:
         """Return the same with paths taken from a folder; flags are taken from where one stands."""
@@ -254,24 +194,19 @@ class ReleaseConfig:
             book = replace(book, key=near("ledger.key", book.key))
         return replace(self, files=files, ledger=book)
 
-    def criteria(self) -> dict[str, Any]:
-        """Return what is fixed before the data is touched, as plain values."""
-        return {
-            "budget": asdict(self.budget),
-            "audit": asdict(self.audit),
-            "policy": asdict(self.policy),
-            "uses": asdict(self.uses),
-            "purchase": asdict(self.purchase),
-        }
-
-    def criteria_sha256(self) -> str:
-        """Return the digest of :meth:`criteria`, 64 hexadecimal digits."""
-        return hashlib.sha256(canonical_json(self.criteria()).encode()).hexdigest()
+    @property
+    def criteria(self) -> Criteria:
+        """What is fixed before the data is touched."""
+        return Criteria(
+            audit=self.audit, policy=self.policy, uses=self.uses, purchase=self.purchase
+        )
 
     def to_toml(self) -> str:
         """Return the effective configuration, each value with where it comes from."""
         parts = []
         for name in SECTIONS:
+            if getattr(self, name) is None:
+                continue
             origins = {
                 place.partition(".")[2]: origin
                 for place, origin in self.origins.items()
@@ -316,7 +251,7 @@ def template(schema: Path, *, table_name: str, folder: Path) -> str:
     head = (
         "# A release: dpsynth release dpsynth.toml -o release\n"
         "# Everything here is fixed before the data is read; its digest stands in the release.\n"
-        "# Values come from flags, else DPSYNTH_<SECTION>_<KEY>, else this file, else the default.\n"
+        "# A value comes from a flag, else DPSYNTH_<SECTION>_<KEY>, else this file, else the default.\n"
     )
     parts = [explain(kind, name=name, given=given.get(name, {})) for name, kind in SECTIONS.items()]
     return "\n".join([head, *parts])

@@ -6,7 +6,6 @@ of categories names its source; ``source = "data"`` is a draft marker that block
 
 from __future__ import annotations
 
-import hashlib
 import re
 import tomllib
 from collections.abc import Mapping
@@ -19,7 +18,7 @@ from typing import Any, Literal, Self
 import tomli_w
 
 from dpsynth.errors import SchemaError
-from dpsynth.privacy import PrivacyUnit, canonical_json
+from dpsynth.privacy import PrivacyUnit, canonical_sha256
 
 DISCOVER = "discover"
 TODO = "TODO"
@@ -331,7 +330,7 @@ class Schema:
 
     def digest(self) -> str:
         """SHA-256 of the canonical content."""
-        return hashlib.sha256(canonical_json(self.to_dict()).encode()).hexdigest()
+        return canonical_sha256(self.to_dict())
 
     def __repr__(self) -> str:
         return f"Schema({self.name!r}, {len(self.columns)} columns, unit: {self.unit.describe()})"

@@ -9,6 +9,19 @@ from __future__ import annotations
 
 from benchmarks.disclosure.bought import BoughtReport
 from benchmarks.disclosure.public import PublicReport, evaluate_public
-from benchmarks.disclosure.purchase import evaluate_dp, evaluation_plan
+from benchmarks.disclosure.purchase import (
+    Reservation,
+    evaluate_dp,
+    evaluation_plan,
+    reserve_evaluation,
+)
 
-__all__ = ["BoughtReport", "PublicReport", "evaluate_dp", "evaluate_public", "evaluation_plan"]
+__all__ = [
+    "BoughtReport",
+    "PublicReport",
+    "Reservation",
+    "evaluate_dp",
+    "evaluate_public",
+    "evaluation_plan",
+    "reserve_evaluation",
+]

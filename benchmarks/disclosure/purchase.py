@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
 from benchmarks.disclosure.bought import WIDE, BoughtReport, figures
 from benchmarks.evaluate import digest_of
-from dpsynth.errors import IntegrityError
+from dpsynth.errors import IntegrityError, UsageError
 from dpsynth.evidence import Finding, Severity
 from dpsynth.privacy import Budget, Plan
 
@@ -72,6 +73,64 @@ def evaluation_plan(
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reservation:
+    """A purchase that is booked and not yet made; used as a context manager it is given back.
+
+    Parameters
+    ----------
+    plan : Plan
+        What was booked.
+    charge : Charge
+        The right to run it.
+    headline : Headline
+        Which marginals are compared.
+    """
+
+    plan: Plan
+    charge: Charge
+    headline: Headline
+
+    def __enter__(self) -> Self:
+        self.charge.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.charge.__exit__(kind, error, traceback)
+
+
+def reserve_evaluation(
+    ledger: Ledger,
+    dataset: str,
+    schema: Schema,
+    *,
+    epsilon: float | None = None,
+    delta: float | None = None,
+    headline: Headline | None = None,
+    table_sha256: str | None = None,
+) -> Reservation:
+    """Book a purchase before the table is there that it is about, so that a fit leaves room for it.
+
+    Parameters are those of :func:`evaluate_dp`.
+
+    Raises
+    ------
+    BudgetError
+        If the ledger refuses.
+    """
+    from benchmarks.disclosure.headline import Headline
+
+    headline = headline or Headline()
+    budget = _budget(ledger, epsilon, delta)
+    plan = evaluation_plan(schema, budget, table_sha256=table_sha256, headline=headline)
+    return Reservation(plan=plan, charge=ledger.reserve(plan, dataset=dataset), headline=headline)
+
+
 def evaluate_dp(
     synthetic: Source,
     data: Source | TableReader,
@@ -85,6 +144,7 @@ def evaluate_dp(
     noise: NoiseSource | None = None,
     headline: Headline | None = None,
     table_sha256: str | None = None,
+    reservation: Reservation | None = None,
 ) -> BoughtReport:
     """Buy noisy figures about a synthetic table; they may be published with it.
 
@@ -112,6 +172,9 @@ def evaluate_dp(
     table_sha256 : str, optional
         Digest of the file that will be released; by default that of ``synthetic`` where it is a
         path.
+    reservation : Reservation, optional
+        What was booked before, by :func:`reserve_evaluation`; then ``epsilon``, ``delta`` and
+        ``headline`` are its own.
 
     Returns
     -------
@@ -138,23 +201,27 @@ def evaluate_dp(
     the rows that were fitted, not about rows that were held out: a table that repeats its rows
     looks good by them.
     """
-    from benchmarks.disclosure.headline import Headline
     from dpsynth.files import column_types, read_columns
     from dpsynth.noise import NoiseSource
     from dpsynth.synthesizer import stated_privacy
     from dpsynth.table import TableReader, conform, violations
 
-    headline = headline or Headline()
+    if reservation is not None and (epsilon, delta, headline) != (None, None, None):
+        raise UsageError("what was booked before has its own epsilon, delta and headline.")
     noise = noise or NoiseSource.from_entropy()
     digest = table_sha256 or digest_of(synthetic)
     bare = replace(schema, columns=schema.modelled)
     frame = read_columns(synthetic, list(column_types(synthetic)))
     released, violated = conform(frame, bare), violations(frame, bare)
-    plan = evaluation_plan(
-        schema, _budget(ledger, epsilon, delta), table_sha256=digest, headline=headline
-    )
     reader = TableReader.of(data, schema)
-    with ledger.reserve(plan, dataset=dataset) as charge:
+    booked = reservation or reserve_evaluation(
+        ledger, dataset, schema, epsilon=epsilon, delta=delta, headline=headline,
+        table_sha256=digest,
+    )  # fmt: skip
+    plan, headline = booked.plan, booked.headline
+    if plan.schema_sha256 != schema.digest():
+        raise UsageError("the purchase was booked for another schema.", code="DPS113")
+    with booked.charge as charge:
         noisy = _buy(
             reader, released, plan, headline, ledger=ledger, charge=charge, dataset=dataset,
             key=key, noise=noise,

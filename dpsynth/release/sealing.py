@@ -20,7 +20,7 @@ from dpsynth.errors import GateError, IntegrityError
 from dpsynth.evidence import Evidence, Verdict
 from dpsynth.files import csv_bytes
 from dpsynth.ledger import Ledger
-from dpsynth.privacy import canonical_json
+from dpsynth.privacy import canonical_sha256
 from dpsynth.release import layout, manifest, tables
 from dpsynth.release.contents import rendered, require_tools
 from dpsynth.release.facts import PublicationFacts
@@ -125,6 +125,7 @@ def seal(
     digest = _sha256(content)
     _require_evidence(evidence, digest)
     ledger.check()
+    _require_unblocked(ledger, digest)
     charges = _charges(model, evidence)
     published = _published(evidence)
     files: dict[str, bytes] = {
@@ -146,7 +147,7 @@ def seal(
                          for p in published],
             "confidential": sorted({item.kind for item in evidence if not item.is_public}),
             "criteria": None if criteria is None else {
-                "sha256": _sha256(canonical_json(criteria).encode())
+                "sha256": canonical_sha256(criteria)
             },
             "publication": None if facts is None else facts.to_dict(),
             "software": {"python": platform.python_version(), **_versions()},
@@ -247,6 +248,18 @@ def _require_evidence(evidence: Sequence[Evidence], digest: str) -> None:
     if len(bound) < len(evidence):
         raise GateError(
             "some evidence belongs to another table.", fix="give the evidence of this table only."
+        )
+
+
+def _require_unblocked(ledger: Ledger, digest: str) -> None:
+    """Refuse a table that was ever blocked: repeating an audit until it passes proves nothing."""
+    blocked = [line for line in ledger.verdicts(digest) if line.verdict == Verdict.FAIL]
+    if blocked:
+        code, _ = _BLOCKS[blocked[0].kind]
+        raise GateError(
+            "the ledger holds a verdict that blocks this table.",
+            code=code,
+            fix="draw another table from the model, or fit again, which is another charge.",
         )
 
 
