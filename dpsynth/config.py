@@ -251,7 +251,7 @@ def template(schema: Path, *, table_name: str, folder: Path) -> str:
     head = (
         "# A release: dpsynth release dpsynth.toml -o release\n"
         "# Everything here is fixed before the data is read; its digest stands in the release.\n"
-        "# A value comes from a flag, else DPSYNTH_<SECTION>_<KEY>, else this file, else the default.\n"
+        "# Flags come first, then DPSYNTH_<SECTION>_<KEY>, then this file, then the defaults.\n"
     )
     parts = [explain(kind, name=name, given=given.get(name, {})) for name, kind in SECTIONS.items()]
     return "\n".join([head, *parts])

@@ -248,6 +248,38 @@ class TableReader:
         return f"{type(self).__name__}(schema={self.schema.name!r})"
 
 
+def split(
+    frame: pd.DataFrame, schema: Schema, *, holdout: float, rng: np.random.Generator
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Split a table by privacy unit into rows to fit and rows to hold out.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The table.
+    schema : Schema
+        Names the unit.
+    holdout : float
+        Chance of every unit to be held out.
+    rng : numpy.random.Generator
+        Tosses the coins.
+
+    Notes
+    -----
+    One coin per unit, not an exact share: whether a unit is held out then depends on no other unit,
+    so that adding one person changes one side by that person only.
+    """
+    if not 0 <= holdout <= 1:
+        raise UsageError(f"holdout must lie in [0, 1], got {holdout}.")
+    units = _units(frame, schema)
+    coins = rng.random(int(units.max()) + 1 if len(units) else 0) < holdout
+    known = units >= 0
+    held = np.zeros(len(units), dtype=bool)
+    held[known] = coins[units[known]]
+    fit, holdout_rows = frame[known & ~held], frame[known & held]
+    return fit.reset_index(drop=True), holdout_rows.reset_index(drop=True)
+
+
 def conform(source: Source, schema: Schema) -> dict[str, npt.NDArray]:
     """Return the modelled columns of a whole table as :class:`Table` holds them.
 

@@ -19,6 +19,7 @@ from dpsynth.table import (
     load,
     preflight,
     read_frame,
+    split,
     violations,
     write_frame,
 )
@@ -101,11 +102,29 @@ def test_rows_without_a_unit_are_dropped(null: object, unit_schema: dp.Schema) -
     frame.loc[:8, "patient"] = null
     table = load(frame, unit_schema, rng=rng())
     assert (table.n_units, table.n_rows) == (7, 21)
+    fit, held = split(frame, unit_schema, holdout=0.5, rng=rng())
+    assert len(fit) + len(held) == 21
 
 
 def test_order_and_names_of_units_do_not_matter(unit_schema: dp.Schema) -> None:
     table = load(patients_frame(90), unit_schema, rng=rng())
     assert sorted(np.bincount(table.unit_index)) == [3] * 30
+
+
+def test_split_keeps_units_whole(unit_schema: dp.Schema) -> None:
+    fit, held = split(patients_frame(3000), unit_schema, holdout=0.3, rng=rng())
+    assert not set(fit["patient"]) & set(held["patient"])
+    assert len(fit) + len(held) == 3000
+    assert 0.22 < len(held) / 3000 < 0.38
+
+
+def test_split_of_a_neighbour_moves_that_unit_only(unit_schema: dp.Schema) -> None:
+    frame = patients_frame(300)
+    extra = patients_frame(3).assign(patient=10**6)
+    a = split(frame, unit_schema, holdout=0.3, rng=rng())
+    b = split(pd.concat([frame, extra]), unit_schema, holdout=0.3, rng=rng())
+    for one_side, other_side in zip(a, b, strict=True):
+        assert set(other_side["patient"]) - {10**6} == set(one_side["patient"])
 
 
 class Permit:
@@ -413,3 +432,9 @@ def test_a_link_to_nowhere_is_not_taken_for_written(tmp_path: Path) -> None:
     path.symlink_to(tmp_path / "nowhere")
     with pytest.raises(IntegrityError, match="DPS601"):
         write_frame(patients_frame(3), path)
+
+
+@pytest.mark.parametrize("holdout", [-0.1, 2.0, float("nan")])
+def test_a_share_is_a_share(holdout: float, schema: dp.Schema) -> None:
+    with pytest.raises(UsageError, match="holdout"):
+        split(patients_frame(3), schema, holdout=holdout, rng=rng())
