@@ -29,7 +29,7 @@ _LABELS = {
     "tvd1.mean": "1-way distance, mean",
     "tvd1.max": "1-way distance, worst column",
     "tvd2.mean": "2-way distance, mean",
-    "workload.mean": "pairs and triples, mean L1 error",
+    "workload.error": "pairs and triples, mean L1 error",
 }
 
 
@@ -218,7 +218,7 @@ def figures(
         total = sum(workload.values())
         # An L1 distance is twice a total variation.
         shares = {query: 2.0 * count / total for query, count in workload.items()}
-        out.append(_figure("workload.mean", shares, noisy, floors))
+        out.append(_figure("workload.error", shares, noisy, floors))
     return tuple(out)
 
 

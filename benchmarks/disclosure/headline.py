@@ -29,7 +29,7 @@ targets as well, by up to 1 instead of ½ under ``add_remove``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from typing import Any
@@ -47,7 +47,6 @@ from dpsynth.scoring import cell_count, cells_of
 from dpsynth.table import Table
 
 IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
 Values = Mapping[str, npt.NDArray]
 
 ROWS, FIGURES = "evaluation:rows", "evaluation:figures"
@@ -275,7 +274,7 @@ class Headline:
         """Return the fields as JSON."""
         return asdict(self)
 
-    def _some(self, marginals: Any, way: int) -> list[tuple[str, ...]]:  # noqa: ANN401
+    def _some(self, marginals: Iterable[tuple[str, ...]], way: int) -> list[tuple[str, ...]]:
         found = list(marginals)
         if len(found) <= self.most:
             return found

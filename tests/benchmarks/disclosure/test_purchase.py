@@ -64,7 +64,7 @@ def true_figures(data: pd.DataFrame, synthetic: pd.DataFrame, schema: dp.Schema)
         "tvd1.mean": np.mean(tvd["1"]),
         "tvd1.max": np.max(tvd["1"]),
         "tvd2.mean": np.mean(tvd["2"]),
-        "workload.mean": 2 * np.mean(both),
+        "workload.error": 2 * np.mean(both),
     }
 
 
