@@ -14,6 +14,7 @@ from benchmarks.uses import Thresholds
 from dpsynth.errors import UsageError
 from dpsynth.evidence import Evidence, Finding, Severity, Verdict
 from privacy_audits.attacks import Design
+from privacy_audits.canaries import LEAST_CANARIES
 from privacy_audits.gate import Policy
 
 
@@ -69,8 +70,8 @@ class Audit:
 
     def __post_init__(self) -> None:
         self.design  # noqa: B018 - its own rules
-        if self.canaries < 1:
-            raise UsageError("canaries must be at least 1.")
+        if self.canaries < LEAST_CANARIES:
+            raise UsageError(f"canaries must be at least {LEAST_CANARIES}.")
 
     @property
     def design(self) -> Design:

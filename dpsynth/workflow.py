@@ -17,7 +17,7 @@ from benchmarks.disclosure import Reservation, evaluate_dp, reserve_evaluation
 from benchmarks.evaluate import evaluate
 from benchmarks.report import UtilityReport
 from dpsynth.criteria import Criteria, judged
-from dpsynth.errors import DPSynthError, GateError
+from dpsynth.errors import DPSynthError, GateError, UsageError
 from dpsynth.evidence import Evidence, Verdict
 from dpsynth.files import csv_bytes, require_writable, write_frame
 from dpsynth.identity import CustodianKey
@@ -33,7 +33,7 @@ from dpsynth.release import (
 )
 from dpsynth.synthesizer import Progress, Synthesizer
 from dpsynth.table import Source
-from privacy_audits.attacks import CoinReader, Coins, FittedRows
+from privacy_audits.attacks import LEAST, CoinReader, Coins, FittedRows
 from privacy_audits.audit import audit
 from privacy_audits.report import AuditReport
 
@@ -150,6 +150,7 @@ def release(
     require_tools()
     # What could not be written at the end is refused before anything is spent.
     require_writable(internal)
+    _require_people(synthesizer, rows, criteria)
     reader = CoinReader(data, synthesizer.schema, design=criteria.audit.design)
     with ExitStack() as open_charges:
         reservation = None
@@ -282,6 +283,20 @@ class _Chain:
             f"{what} this table: there is no bundle.",
             code="DPS303" if audits else "DPS302",
             fix=f"{str(self.internal)!r} says why; another try is another charge.",
+        )
+
+
+def _require_people(model: Synthesizer, rows: int | None, criteria: Criteria) -> None:
+    """Refuse, before anything is spent, a declared size that leaves too few units to audit."""
+    declared = rows or model.schema.rows
+    if declared is None:
+        return
+    units, design = declared / model.schema.unit.max_rows, criteria.audit.design
+    if units * min(design.audited / 2, design.reference) < LEAST:
+        raise UsageError(
+            f"the declared rows leave fewer than {LEAST} units on a side of the audit.",
+            code="DPS413",
+            fix="raise audited and reference in [audit], so that more units are held out.",
         )
 
 
