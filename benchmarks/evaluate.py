@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from benchmarks.report import Metric, Section, UtilityReport
@@ -86,14 +87,18 @@ def evaluate(
     )
 
 
+def parts() -> tuple[ModuleType, ...]:
+    """Return the families of measurements in the order in which they are taken."""
+    from benchmarks import dependence, detection, marginals, numbers, prediction, queries, support
+
+    return (marginals, dependence, prediction, detection, queries, support, numbers)
+
+
 def _measure(tables: Tables, seed: int) -> list[Section]:
     import numpy as np
 
-    from benchmarks import dependence, detection, marginals, numbers, prediction, queries, support
-
     sections = [_form(tables)]
-    parts = (marginals, dependence, prediction, detection, queries, support, numbers)
-    for number, part in enumerate(parts):
+    for number, part in enumerate(parts()):
         # Each part has a stream of its own: adding one does not change the figures of another.
         sections.append(part.measure(tables, rng=np.random.default_rng([seed, number])))
     return sections

@@ -50,7 +50,7 @@ def test_figures_are_those_of_the_definition() -> None:
 def test_many_cells_are_counted_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
     tables = pair_tables(pair_frame(300, 3), n=300)
     dense = run(tables)
-    monkeypatch.setattr("benchmarks.marginals._DENSE", 1)
+    monkeypatch.setattr("benchmarks.counting._DENSE", 1)
     sparse = run(tables)
     for a, b in zip(dense.metrics, sparse.metrics, strict=True):
         assert b.name == a.name
