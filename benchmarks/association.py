@@ -120,8 +120,8 @@ class _Columns:
         cells = self._groups[rows] * size + codes[rows]
         total = self.n_groups * size
         counts, sums = (
-            _whole_and_left(np.bincount(cells, weights=w, minlength=total).reshape(-1, size))
-            for w in (None, x[rows])
+            _whole_and_left(per_cell.reshape(-1, size))
+            for per_cell in (_counts(cells, total), _counts(cells, total, x[rows]))
         )
         n, s = counts.sum(axis=1), sums.sum(axis=1)
         middle = s * s / np.maximum(n, 1.0)
@@ -132,7 +132,9 @@ class _Columns:
         """Return bias-corrected Cramér's V, whole first, shape (1 + n_groups,)."""
         marginal = self._counter.marginal((i, j))
         across, down = self._margin(i), self._margin(j)
-        counts = np.vstack([marginal.counts("table"), marginal.left_out("table")])
+        counts = np.vstack(
+            [marginal.counts("table").astype(np.float64), marginal.left_out("table")]
+        )
         row, column = np.divmod(marginal.cells, self._sizes[j])
         squared = _ratio(counts**2, across[:, row] * down[:, column]).sum(axis=1) - 1.0
         less = np.maximum(counts.sum(axis=1) - 1.0, 1.0)
@@ -162,9 +164,12 @@ class _Columns:
 
     def _margin(self, place: int) -> FloatArray:
         if place not in self._margins:
-            codes, groups, size = self._table.codes[:, place], self._table.groups, self._sizes[place]
-            counts = np.bincount(codes, minlength=size)
-            self._margins[place] = np.vstack([counts, leave_out(codes, groups, size)])
+            codes, groups, size = (
+                self._table.codes[:, place],
+                self._table.groups,
+                self._sizes[place],
+            )
+            self._margins[place] = np.vstack([_counts(codes, size), leave_out(codes, groups, size)])
         return self._margins[place]
 
 
@@ -198,6 +203,10 @@ class _Ranked:
         if spread > 0:
             out[rows] = ranks / spread
         return out
+
+
+def _counts(cells: IntArray, size: int, weights: FloatArray | None = None) -> FloatArray:
+    return np.bincount(cells, weights, size).astype(np.float64)
 
 
 def _whole_and_left(by_group: FloatArray) -> FloatArray:

@@ -51,7 +51,8 @@ def evaluate(
     UtilityReport
         Validity, 1-, 2- and 3-way total variation, dependence, prediction of the declared target,
         how well the table can be told from real rows, counting queries, invented and dropped
-        combinations, and distances of numeric columns. The order of rows does not matter.
+        combinations, distances of numeric columns, and the error of a workload. The order of rows
+        does not matter.
 
     Raises
     ------
@@ -89,9 +90,30 @@ def evaluate(
 
 def parts() -> tuple[ModuleType, ...]:
     """Return the families of measurements in the order in which they are taken."""
-    from benchmarks import dependence, detection, marginals, numbers, prediction, queries, support
+    from benchmarks import (
+        dependence,
+        details,
+        detection,
+        marginals,
+        numbers,
+        prediction,
+        queries,
+        support,
+        workload,
+    )
 
-    return (marginals, dependence, prediction, detection, queries, support, numbers)
+    # New parts come last: the streams of the others stay what they are.
+    return (
+        marginals,
+        dependence,
+        prediction,
+        detection,
+        queries,
+        support,
+        numbers,
+        workload,
+        details,
+    )
 
 
 def _measure(tables: Tables, seed: int) -> list[Section]:

@@ -12,7 +12,8 @@ import itertools
 import resource
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +24,16 @@ from benchmarks.discretise import conform_tables
 from benchmarks.evaluate import evaluate, parts
 from dpsynth.schema import Schema
 
-KINDS = ("real", "categorical", "integer", "categorical", "nullable", "ordinal", "skewed", "boolean")
+KINDS = (
+    "real",
+    "categorical",
+    "integer",
+    "categorical",
+    "nullable",
+    "ordinal",
+    "skewed",
+    "boolean",
+)
 """Kinds of columns, in turn."""
 
 _LEVELS = (40, 2, 12, 5)
@@ -78,8 +88,8 @@ def mixed_frame(schema: Schema, rows: int, rng: np.random.Generator) -> pd.DataF
             out[column.name] = x > 0.5
         elif kind in ("categorical", "ordinal"):
             levels = np.array(column.levels[:-1], dtype=object)
-            share = 0.5 * (1.0 + np.tanh(x))
-            out[column.name] = levels[np.minimum(len(levels) - 1, (share * len(levels)).astype(int))]
+            chosen = (0.5 * (1.0 + np.tanh(x)) * len(levels)).astype(np.int64)
+            out[column.name] = levels[np.minimum(len(levels) - 1, chosen)]
         else:
             number = np.exp(1.5 * x) if kind == "skewed" else 40.0 + 10.0 * x
             number = np.round(number) if kind == "integer" else number
@@ -95,22 +105,21 @@ def costs(rows: int, columns: int, *, seed: int = 0) -> list[Cost]:
     rng = np.random.default_rng(seed)
     frames = [mixed_frame(schema, n, rng) for n in (rows, rows, max(2, rows // 4))]
     # What modules cost when they are loaded is no part of an evaluation.
-    evaluate(*(frame.head(200) for frame in frames), schema, seed=seed)
-    out = []
-
-    def timed(part: str, call: Any, *args: Any, **options: Any) -> Any:
-        cpu, wall = time.process_time(), time.perf_counter()
-        result = call(*args, **options)
-        out.append(
-            Cost(part=part, cpu=time.process_time() - cpu, wall=time.perf_counter() - wall)
-        )
-        return result
-
-    tables = timed("conform", conform_tables, *frames, schema, seed=seed)
+    evaluate(*(frame.head(200) for frame in frames), schema=schema, seed=seed)
+    out: list[Cost] = []
+    with _timed("conform", out):
+        tables = conform_tables(*frames, schema=schema, seed=seed)
     for number, part in enumerate(parts()):
-        stream = np.random.default_rng([seed, number])
-        timed(part.__name__.rpartition(".")[2], part.measure, tables, rng=stream)
+        with _timed(part.__name__.rpartition(".")[2], out):
+            part.measure(tables, rng=np.random.default_rng([seed, number]))
     return out
+
+
+@contextmanager
+def _timed(part: str, out: list[Cost]) -> Iterator[None]:
+    cpu, wall = time.process_time(), time.perf_counter()
+    yield
+    out.append(Cost(part=part, cpu=time.process_time() - cpu, wall=time.perf_counter() - wall))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -47,7 +47,9 @@ def measure(tables: Tables, *, rng: np.random.Generator) -> Section:
         name: getattr(tables, name).draw(matched, rng)
         for name in ("synthetic", "holdout", "independent", "uniform")
     }
-    found = {name: [distances(tables, place, table) for place in places] for name, table in cut.items()}
+    found = {
+        name: [distances(tables, place, table) for place in places] for name, table in cut.items()
+    }
     metrics: list[Metric] = []
     worst: dict[str, tuple[Worst, ...]] = {}
     for number, name in enumerate(DISTANCES):
@@ -124,12 +126,8 @@ def distances(tables: Tables, place: int, other: Conformed) -> Replicated:
     return Replicated(
         whole=whole,
         sides=(
-            np.array(
-                [_compare(points, left, made_cdf.whole) for left in real_cdf.left_out()]
-            ),
-            np.array(
-                [_compare(points, left, real_cdf.whole) for left in made_cdf.left_out()]
-            ),
+            np.array([_compare(points, left, made_cdf.whole) for left in real_cdf.left_out()]),
+            np.array([_compare(points, left, real_cdf.whole) for left in made_cdf.left_out()]),
         ),
     )
 
@@ -186,7 +184,9 @@ def _quantiles(points: FloatArray, cumulative: IntArray) -> FloatArray:
     at = (int(cumulative[-1]) - 1) * np.array(TAILS)
     below = np.floor(at).astype(np.int64)
     above = np.minimum(below + 1, int(cumulative[-1]) - 1)
-    lower, upper = (points[np.searchsorted(cumulative, rank, side="right")] for rank in (below, above))
+    lower, upper = (
+        points[np.searchsorted(cumulative, rank, side="right")] for rank in (below, above)
+    )
     return lower + (upper - lower) * (at - below)
 
 

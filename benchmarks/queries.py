@@ -1,9 +1,9 @@
 """Counting queries, such as how many people are female, between 30 and 50, and widowed.
 
 Conjunctions over one to four columns, drawn once for all tables. A person who tabulates a release
-asks such questions; the mean error says what to expect, the 95th percentile what to fear. Intervals of
-the mean hold what they promise or more, as those of :mod:`benchmarks.marginals`; that of the
-percentile is approximate.
+asks such questions; the mean error says what to expect, the 95th percentile what to fear.
+Intervals of the mean hold what they promise or more, as those of :mod:`benchmarks.marginals`; those
+of the percentile are approximate.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LEAST_SHARE = 0.001
 """Shares below it count as this much in a relative error."""
 
 _NODES = 200
-_HALF_NORMAL = norm.ppf(0.5 + (np.arange(_NODES) + 0.5) / (2 * _NODES))
+_HALF_NORMAL: FloatArray = norm.ppf(0.5 + (np.arange(_NODES) + 0.5) / (2 * _NODES))
 """Sampling error in standard deviations, at evenly spread probabilities."""
 
 

@@ -25,7 +25,7 @@ COMMON = 10
 """Rows from which on a level should not be lost."""
 
 _SHOWN = 5
-_OTHERS = ("holdout", "independent", "uniform")
+_OTHERS: tuple[str, ...] = ("holdout", "independent", "uniform")
 
 
 def measure(tables: Tables, *, rng: np.random.Generator) -> Section:
@@ -57,7 +57,7 @@ def measure(tables: Tables, *, rng: np.random.Generator) -> Section:
             whole, real, made, *others = (
                 np.array(part).T for part in zip(*(row[name] for row in rows), strict=True)
             )
-            beside = dict(zip(_OTHERS, others, strict=True))
+            beside: dict[str, FloatArray] = dict(zip(_OTHERS, others, strict=True))
             floor = beside["holdout"]
             metrics.append(
                 Replicated(whole=whole, sides=(real, made)).metric(

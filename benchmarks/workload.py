@@ -186,9 +186,7 @@ def measure(
         left = marginal.shares_left_out("fit")
         real_sides.append(scale * total_variation(left, synthetic))
         made_sides.append(scale * total_variation(marginal.shares_left_out("synthetic"), fit))
-    metric = Replicated(
-        whole=value, sides=(np.array(real_sides).T, np.array(made_sides).T)
-    ).metric(
+    metric = Replicated(whole=value, sides=(np.array(real_sides).T, np.array(made_sides).T)).metric(
         "workload.error",
         mean,
         floor=floor,
