@@ -4,7 +4,8 @@ Total variation weighs a cell by its rows; a table may do well in it and still h
 person has, or have lost a small group altogether. The floor is what held-out rows do.
 
 Intervals are approximate: whether a cell is empty is no smooth function of counts. They are
-trustworthy where many small cells add up, and too narrow where a figure hangs on a few levels.
+trustworthy where many small cells add up, and too narrow where a figure hangs on a few levels:
+where every level is kept, whichever group is left out, ``recall`` has an interval of no width.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ def measure(tables: Tables, *, rng: np.random.Generator) -> Section:
 
     Notes
     -----
-    ``support.recall`` has no landmark: a uniform table has every level.
+    Independent columns invent most and drop next to nothing, so that the landmark of what was
+    dropped is the uniform table. ``support.recall`` has none: a uniform table has every level.
     """
     pairs = subsets(len(tables.columns), 2, MOST_PAIRS, rng)
     matched = min(len(tables.synthetic), len(tables.holdout))
@@ -53,7 +55,7 @@ def measure(tables: Tables, *, rng: np.random.Generator) -> Section:
     if pairs:
         counter = Counter({"fit": tables.fit, **cut}, sizes=tables.sizes)
         rows = [_masses(counter.marginal(pair)) for pair in pairs]
-        for name in ("invented", "dropped"):
+        for name, landmark in (("invented", "independent"), ("dropped", "uniform")):
             whole, real, made, *others = (
                 np.array(part).T for part in zip(*(row[name] for row in rows), strict=True)
             )
@@ -65,7 +67,7 @@ def measure(tables: Tables, *, rng: np.random.Generator) -> Section:
                     mean,
                     floor=floor,
                     references=beside,
-                    landmark="independent",
+                    landmark=landmark,
                     n=matched,
                 )
             )
