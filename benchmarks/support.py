@@ -3,9 +3,9 @@
 Total variation weighs a cell by its rows; a table may do well in it and still hold pairs that no
 person has, or have lost a small group altogether. The floor is what held-out rows do.
 
-Intervals are approximate: whether a cell is empty is no smooth function of counts. They are
-trustworthy where many small cells add up, and too narrow where a figure hangs on a few levels:
-where every level is kept, whichever group is left out, ``recall`` has an interval of no width.
+Intervals are approximate: whether a cell is empty is no smooth function of counts. Where many small
+cells add up they cover in 99 of 100 simulated samples. Where every level is kept, whichever group
+is left out, ``recall`` has an interval of no width, and says nothing about levels that are rare.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ def test_a_fresh_sample_has_its_floor_in_the_interval() -> None:
     found = figures(pair_tables(pair_frame(1500, 4)))
     for name, metric in found.items():
         if not name.endswith(("max", "p95")):
-            slack = 0.1 * metric.floor  # the analytic floor is an approximation
+            slack = 0.1 * metric.floor + 0.001  # an approximation, or another sample
             assert metric.ci_low - slack <= metric.floor <= metric.ci_high + slack, name
             assert metric.skill is None or metric.skill > 0.9, name
 
