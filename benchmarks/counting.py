@@ -90,8 +90,10 @@ class Marginal:
 
     def shares_left_out(self, table: str) -> FloatArray:
         """Return shares with one group left out, shape (n_groups, n_cells)."""
+        rows = np.bincount(self.groups[table])
+        left = np.maximum(1, rows.sum() - rows[rows > 0])
         counts = self.left_out(table)
-        counts /= np.maximum(1.0, counts.sum(axis=1, keepdims=True))
+        counts /= left[:, np.newaxis]
         return counts
 
 
