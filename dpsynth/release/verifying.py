@@ -201,7 +201,7 @@ def _contents(folder: Path) -> Iterator[Check]:
         ("the manifest names these files", lambda: _files(folder, document)),
         ("the manifest follows from plan, ledger and schema", lambda: _derived(document, schema)),
         (
-            "the plan is that of this schema and of the first charge",
+            "the plan is that of schema and first charge",
             lambda: _plan(document, schema),
         ),
         ("the ledger's figures follow from the mechanisms", lambda: _ledger(document)),

@@ -45,9 +45,7 @@ def test_a_release_with_everything_verifies(whole: Path) -> None:
     }
 
 
-def test_without_facts_and_public_evidence_the_rest_says_so(
-    fitted: Fitted, tmp_path: Path
-) -> None:
+def test_without_facts_and_public_evidence_the_rest_says_so(fitted: Fitted, tmp_path: Path) -> None:
     frame = fitted[0].sample(40)
     bundle = sealed(fitted, tmp_path, frame=frame, items=internal_evidence(frame))
     assert set(files_of(bundle)) == ALWAYS
