@@ -279,7 +279,7 @@ def test_release_then_verify_as_the_recipient(
 ) -> None:
     place.init()
     bundle = place.folder / "release"
-    command = ["release", str(place.data), "--schema", str(place.schema)]
+    command = ["release", str(place.data), "--schema", str(place.schema), "--holdout", "0.5"]
     command += ["--method", "independent", "--epsilon", "1", "--delta", "1e-5"]
     command += ["--ledger", str(place.ledger), "--dataset", "patients", "-o", str(bundle)]
     assert main(command) == 0
@@ -290,6 +290,12 @@ def test_release_then_verify_as_the_recipient(
     assert main(["verify", str(bundle), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["ok"] is True
     assert main(command) == 6  # refused before anything is spent
+    key = place.folder / "key"
+    assert main(["ledger", "key", "--signing", "-o", str(key)]) == 0
+    assert main(["verify", str(bundle), "--key", f"{key}.pub"]) == 6
+    assert main(["sign", str(bundle), "--key", str(key)]) == 0
+    assert main(["verify", str(bundle), "--key", f"{key}.pub"]) == 0
+    capsys.readouterr()
     (bundle / "schema.toml").write_text((bundle / "schema.toml").read_text() + "\n")
     assert main(["verify", str(bundle)]) == 6
     assert "schema.toml" in capsys.readouterr().err
