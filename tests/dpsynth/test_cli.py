@@ -291,7 +291,7 @@ def test_release_then_verify_as_the_recipient(
     assert json.loads(capsys.readouterr().out)["ok"] is True
     assert main(command) == 6  # refused before anything is spent
     key = place.folder / "key"
-    assert main(["ledger", "key", "--signing", "-o", str(key)]) == 0
+    assert main(["ledger", "key", str(key), "--signing"]) == 0
     assert main(["verify", str(bundle), "--key", f"{key}.pub"]) == 6
     assert main(["sign", str(bundle), "--key", str(key)]) == 0
     assert main(["verify", str(bundle), "--key", f"{key}.pub"]) == 0
