@@ -123,7 +123,9 @@ def _sums(folder: Path) -> Iterator[Check]:
     yield Check(
         name="the folder holds the listed files and no other",
         passed=not wrong,
-        detail=f"missing or too much: {', '.join(dict.fromkeys(wrong))}" if wrong else "",
+        detail=f"missing or too much: {', '.join(map(_shown, dict.fromkeys(wrong)))}"
+        if wrong
+        else "",
     )
     for name, digest in listed.items():
         path = folder / name
@@ -146,6 +148,11 @@ def _listed(content: bytes) -> dict[str, str] | None:
     if names != sorted(set(names)) or any(not _is_inside(name) for name in names):
         return None
     return {match[2]: match[1] for match in found if match}
+
+
+def _shown(name: str) -> str:
+    """Return a name that a stranger chose as a terminal may see it."""
+    return name if name.isprintable() and name.isascii() else ascii(name)
 
 
 def _is_inside(name: str) -> bool:

@@ -193,9 +193,7 @@ def test_public_evidence_does_not_depend_on_real_rows(
 
 
 def attacked_with(model: dp.Independent) -> AuditReport:
-    return audit(
-        model.sample(900), FITTED, HELD_OUT, schema(), model=model, table_sha256="0" * 64
-    )
+    return audit(model.sample(900), FITTED, HELD_OUT, schema(), model=model, table_sha256="0" * 64)
 
 
 def test_public_evidence_blocks_by_the_table_and_the_canaries_alone() -> None:

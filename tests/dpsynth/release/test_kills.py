@@ -41,9 +41,12 @@ def test_a_kill_at_any_step_leaves_nothing_or_the_whole(at: int, tmp_path: Path)
     child = os.fork()
     if child == 0:
         # Without Python's own clean-up, as after SIGKILL.
-        sealing.os.fsync = Count(os.fsync, at=at, kill=True)  # type: ignore[assignment]
-        sealing._write_folder(FILES, out, just_before=lambda: None)
-        os._exit(0)
+        try:
+            sealing.os.fsync = Count(os.fsync, at=at, kill=True)  # type: ignore[assignment]
+            sealing._write_folder(FILES, out, just_before=lambda: None)
+            os._exit(0)
+        finally:
+            os._exit(1)
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == (KILLED if at <= STEPS else 0)
     if at < STEPS:

@@ -110,7 +110,13 @@ def test_what_is_stated_gives_the_rest(document: dict[str, Any], whole: Path) ->
 
 @pytest.mark.parametrize(
     "changes",
-    [{"title": ""}, {"curators": ()}, {"curators": "us"}, {"data_source": "Other"}, {"sector": "X"}],
+    [
+        {"title": ""},
+        {"curators": ()},
+        {"curators": "us"},
+        {"data_source": "Other"},
+        {"sector": "X"},
+    ],
 )
 def test_malformed_facts_are_refused_by_name(changes: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=next(iter(changes))):
@@ -121,4 +127,6 @@ def test_facts_come_back_from_a_document_and_nothing_else_does() -> None:
     stated = facts(sector="Healthcare").to_dict()
     assert PublicationFacts.from_dict(stated) == facts(sector="Healthcare")
     with pytest.raises(UsageError, match=r"missing: title.*unknown: name"):
-        PublicationFacts.from_dict({"name": "x", **{k: v for k, v in stated.items() if k != "title"}})
+        PublicationFacts.from_dict(
+            {"name": "x", **{k: v for k, v in stated.items() if k != "title"}}
+        )

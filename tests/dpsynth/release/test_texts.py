@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from scipy import stats
 
+from dpsynth.privacy import Budget, Gaussian
 from dpsynth.release.croissant import to_croissant
 from dpsynth.release.datasheet import to_datasheet
 from dpsynth.release.guarantee import figures, gate_terms
@@ -74,7 +77,7 @@ def test_the_registry_draft_is_about_this_release(whole: Path, manifest: dict[st
     parts = draft["deployment"]
     assert draft["status"] == "Draft"
     assert parts["basic"]["name"] == "Synthetic admissions"
-    assert parts["basic"]["publication_date"] == manifest["created"][:10]
+    assert parts["basic"]["publication_date"] == manifest["created"]
     assert parts["privacy_loss"]["privacy_parameters"] == {
         "epsilon": manifest["privacy"]["epsilon"],
         "delta": manifest["privacy"]["delta"],
@@ -125,10 +128,6 @@ def test_a_stray_parquet_file_says_what_it_is(whole: Path, manifest: dict[str, A
 
 
 def test_the_figures_are_those_of_the_closed_form() -> None:
-    from scipy import stats
-
-    from dpsynth.privacy import Gaussian
-
     mu = 0.5
     found = figures((Gaussian(relation=ADD, noise_multiplier=1 / mu),), 1e-5)
     # Gaussian differential privacy: the trade-off curve is Φ(Φ⁻¹(1-α) - μ).
@@ -139,7 +138,10 @@ def test_the_figures_are_those_of_the_closed_form() -> None:
     assert found["meaning"]["advantage"] == pytest.approx(advantage, abs=1e-3)
     assert found["meaning"]["advantage"] >= advantage - 1e-9
     assert found["epsilon"] == pytest.approx(1.9931, abs=2e-3)
-    terms = gate_terms(found["epsilon"], 1e-5)
-    assert terms["delta_with_gate"] - 1e-5 == pytest.approx(
-        terms["beta"] * found["meaning"]["odds_factor"]
-    )
+
+
+@pytest.mark.parametrize("epsilon", [0.9, 1.0, 2.5])
+def test_the_gate_costs_what_its_false_stops_cost(epsilon: float) -> None:
+    terms = gate_terms(Budget(epsilon=1.0, delta=1e-5), epsilon)
+    assert terms["beta"] == pytest.approx(1e-6 * math.exp(-1))
+    assert terms["delta_with_gate"] == pytest.approx(1e-5 + math.exp(epsilon) * terms["beta"])
