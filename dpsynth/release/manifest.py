@@ -57,7 +57,7 @@ def complete(stated: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
     plan = plan_from_spec(stated["plan"])
     ran = mechanisms(stated["ledger"])
     strength = guarantee.figures(ran, plan.budget.delta)
-    gate = guarantee.gate_terms(strength["epsilon"], strength["delta"])
+    gate = guarantee.gate_terms(plan.budget, strength["epsilon"])
     files = stated["files"]
     facts = stated["publication"]
     return {
@@ -245,7 +245,7 @@ def _validation(
 ) -> list[str]:
     said = [
         "Automatic rules did not stop this release. Where rules read real rows, they stop a sound "
-        f"release with probability at most β = {power(gate['beta'])}, so that “the table or "
+        f"release with probability at most β = {power(gate['beta'])}, so that “the release or "
         f"nothing” holds at δ = {power(gate['delta_with_gate'])} with the same ε.",
     ]
     if confidential:
