@@ -26,7 +26,7 @@ Exit codes: 0 ok, 1 internal error, 2 usage or configuration, 3 schema or data r
 
 
 # Every command module needs it.
-from dpsynth.cli import auditing, fitting, ledgers, releasing, schemas  # noqa: E402
+from dpsynth.cli import auditing, benching, fitting, ledgers, releasing, schemas  # noqa: E402
 from dpsynth.cli.console import say  # noqa: E402
 
 
@@ -47,6 +47,7 @@ app.command(releasing.evaluate)
 app.command(releasing.release)
 app.command(releasing.verify)
 app.command(releasing.demo)
+app.command(benching.bench)
 app.command(ledgers.app)
 
 
