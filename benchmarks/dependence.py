@@ -60,7 +60,8 @@ def measure(tables: Tables, *, rng: np.random.Generator) -> Section:
                 name=f"dependence.{kind}",
                 value=float(change.mean()),
                 floor=float(floor.mean()),
-                reference=float(fit.mean()) if kind == "lost" else None,
+                references={"independent": float(fit.mean())} if kind == "lost" else {},
+                landmark="independent" if kind == "lost" else None,
                 direction="lower",
                 n=min(len(tables.synthetic), len(tables.fit)),
             )

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from benchmarks import references
 from dpsynth.errors import DataError
 from dpsynth.files import column_types, read_columns
 from dpsynth.schema import Column, Schema, canonical_level
@@ -24,6 +25,46 @@ IntArray = npt.NDArray[np.int64]
 
 BINS = 20
 """Quantile bins of a numeric column."""
+GROUPS = 20
+"""Groups of whole privacy units, of which intervals leave out one at a time."""
+
+_STREAM = 1_000
+"""Of the generator behind groups and references; parts of an evaluation count from 0."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Cells:
+    """How one column is cut.
+
+    Parameters
+    ----------
+    edges : ndarray of float
+        Inner edges of a numeric column; empty for others.
+    levels : tuple of str
+        Levels of a discrete column, the reserved one included; empty for others.
+    """
+
+    edges: FloatArray
+    levels: tuple[str, ...] = ()
+
+    @property
+    def inner(self) -> int:
+        """Cells that hold a value; the null cell follows, and the one outside the domain."""
+        return len(self.levels) or len(self.edges) + 1
+
+    @property
+    def size(self) -> int:
+        """All cells."""
+        return self.inner + 2
+
+    def code(self, numbers: FloatArray) -> IntArray:
+        """Return the cells of numbers, shape (n_rows,); NaN is null."""
+        codes = np.searchsorted(self.edges, numbers, side="right")
+        codes[np.isnan(numbers)] = self.inner
+        return codes
+
+    def __repr__(self) -> str:
+        return f"Cells({self.size})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -39,11 +80,14 @@ class Conformed:
         one is outside the domain.
     units : ndarray of int, shape (n_rows,)
         Privacy unit of each row, from 0.
+    groups : ndarray of int, shape (n_rows,)
+        Group of each row, in [0, :data:`GROUPS`): units are spread over them at random.
     """
 
     features: FloatArray
     codes: IntArray
     units: IntArray
+    groups: IntArray
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -51,7 +95,12 @@ class Conformed:
     def take(self, rows: npt.NDArray) -> Conformed:
         """Return the chosen rows."""
         units = np.unique(self.units[rows], return_inverse=True)[1].reshape(-1)
-        return Conformed(features=self.features[rows], codes=self.codes[rows], units=units)
+        return Conformed(
+            features=self.features[rows],
+            codes=self.codes[rows],
+            units=units,
+            groups=self.groups[rows],
+        )
 
     def draw(self, n: int, rng: np.random.Generator) -> Conformed:
         """Return ``n`` different rows at random; never one twice."""
@@ -63,7 +112,7 @@ class Conformed:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Tables:
-    """Three tables on one grid.
+    """Three tables on one grid, and two that nobody would want.
 
     Parameters
     ----------
@@ -71,21 +120,30 @@ class Tables:
         Public facts.
     columns : tuple of Column
         The modelled columns, in the order of ``features`` and ``codes``.
-    sizes : tuple of int
-        Cells of each column, null and outside included.
+    cells : tuple of Cells
+        How each column is cut.
     synthetic, fit, holdout : Conformed
         The tables; rows stand in an order that does not depend on how they arrived.
+    independent, uniform : Conformed
+        References with as many rows as the synthetic table (:mod:`benchmarks.references`).
     violated : tuple of str
         Columns in which the synthetic table does not fit the schema.
     """
 
     schema: Schema
     columns: tuple[Column, ...]
-    sizes: tuple[int, ...]
+    cells: tuple[Cells, ...]
     synthetic: Conformed
     fit: Conformed
     holdout: Conformed
+    independent: Conformed
+    uniform: Conformed
     violated: tuple[str, ...] = ()
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Cells of each column, null and outside included."""
+        return tuple(cells.size for cells in self.cells)
 
     @property
     def target(self) -> int | None:
@@ -100,7 +158,9 @@ class Tables:
         return f"Tables({self.schema.name!r}, {len(self.columns)} columns)"
 
 
-def conform_tables(synthetic: Source, fit: Source, holdout: Source, schema: Schema) -> Tables:
+def conform_tables(
+    synthetic: Source, fit: Source, holdout: Source, schema: Schema, *, seed: int = 0
+) -> Tables:
     """Bring three tables to the schema's terms.
 
     Parameters
@@ -109,6 +169,8 @@ def conform_tables(synthetic: Source, fit: Source, holdout: Source, schema: Sche
         The tables; keys are not needed in the synthetic one.
     schema : Schema
         Public facts.
+    seed : int
+        Governs groups and references.
 
     Raises
     ------
@@ -139,15 +201,20 @@ def conform_tables(synthetic: Source, fit: Source, holdout: Source, schema: Sche
         _cut(column, {name: table[column.name] for name, table in values.items()}, outside)
         for column in columns
     ]
+    rng = np.random.default_rng([seed, _STREAM])
     tables = {
-        name: _table([codes[name] for _, codes, _ in cut], [f[name] for *_, f in cut], units[name])
+        name: _table([c[name] for _, c, _ in cut], [f[name] for *_, f in cut], units[name], rng)
         for name in values
     }
+    cells = tuple(cells for cells, *_ in cut)
+    n = len(tables["synthetic"])
     return Tables(
         schema=schema,
         columns=columns,
-        sizes=tuple(size for size, *_ in cut),
+        cells=cells,
         violated=tuple(violations(released, bare)),
+        independent=references.independent(tables["fit"], n, rng),
+        uniform=references.uniform(columns, cells, tables["fit"], n, rng),
         **tables,
     )
 
@@ -236,28 +303,25 @@ def _cut(
     column: Column,
     values: Mapping[str, npt.NDArray],
     outside: Mapping[str, npt.NDArray[np.bool_]],
-) -> tuple[int, dict[str, IntArray], dict[str, FloatArray]]:
-    """Return the number of cells, and codes and features by table."""
+) -> tuple[Cells, dict[str, IntArray], dict[str, FloatArray]]:
+    """Return how the column is cut, and codes and features by table."""
     if column.is_numeric:
         numbers = {name: _numbers(column, found) for name, found in values.items()}
-        edges = quantile_edges(np.concatenate([numbers["fit"], numbers["holdout"]]))
-        size = len(edges) + 3
-        codes = {name: np.searchsorted(edges, x, side="right") for name, x in numbers.items()}
-        for name, x in numbers.items():
-            codes[name][np.isnan(x)] = size - 2
+        cells = Cells(edges=quantile_edges(np.concatenate([numbers["fit"], numbers["holdout"]])))
+        codes = {name: cells.code(x) for name, x in numbers.items()}
         if column.name in outside:
-            codes["synthetic"][outside[column.name]] = size - 1
-        return size, codes, numbers
+            codes["synthetic"][outside[column.name]] = cells.size - 1
+        return cells, codes, numbers
     levels = _vocabulary(column, values)
-    size = len(levels) + 2
+    cells = Cells(edges=np.empty(0), levels=tuple(levels))
     codes = {}
     for name, found in values.items():
         places = pd.Index(levels, dtype=object).get_indexer(pd.Index(found, dtype=object))
         known = places >= 0
-        unknown = size - 1 if name == "synthetic" else _other(column, levels)
+        unknown = cells.size - 1 if name == "synthetic" else _other(column, levels)
         places = np.where(known, places, unknown)
-        codes[name] = np.where(pd.isna(found), size - 2, places).astype(np.int64)
-    return size, codes, {name: found.astype(np.float64) for name, found in codes.items()}
+        codes[name] = np.where(pd.isna(found), cells.inner, places).astype(np.int64)
+    return cells, codes, {name: found.astype(np.float64) for name, found in codes.items()}
 
 
 def _numbers(column: Column, values: npt.NDArray) -> FloatArray:
@@ -281,13 +345,22 @@ def _other(column: Column, levels: list[str]) -> int:
     return levels.index(canonical_level(column.other, whole=column.whole_levels))
 
 
-def _table(codes: list[IntArray], features: list[FloatArray], units: IntArray) -> Conformed:
+def _table(
+    codes: list[IntArray], features: list[FloatArray], units: IntArray, rng: np.random.Generator
+) -> Conformed:
     matrix = np.column_stack(features)
     # Sorted, and units numbered by where they first occur, so that subsamples and folds drawn by
     # place do not depend on the order in which rows arrived.
     order = np.lexsort(matrix.T[::-1])
+    numbered = pd.factorize(units[order])[0].astype(np.int64)
     return Conformed(
         features=np.ascontiguousarray(matrix[order]),
         codes=np.ascontiguousarray(np.column_stack(codes)[order]),
-        units=pd.factorize(units[order])[0].astype(np.int64),
+        units=numbered,
+        groups=spread(int(numbered.max()) + 1, rng)[numbered],
     )
+
+
+def spread(n: int, rng: np.random.Generator) -> IntArray:
+    """Return a random group of each of ``n`` units; sizes differ by one at most."""
+    return rng.permutation(n) % GROUPS

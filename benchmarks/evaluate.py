@@ -71,7 +71,7 @@ def evaluate(
     require_extra("sklearn", extra="benchmarks", purpose="An evaluation")
     from benchmarks.discretise import conform_tables
 
-    tables = conform_tables(synthetic, fit, holdout, schema)
+    tables = conform_tables(synthetic, fit, holdout, schema, seed=seed)
     sections = _measure(tables, seed)
     return UtilityReport(
         schema_name=schema.name,
@@ -82,6 +82,7 @@ def evaluate(
         metrics=tuple(metric for section in sections for metric in section.metrics),
         worst={name: rows for section in sections for name, rows in section.worst.items()},
         findings=tuple(finding for section in sections for finding in section.findings),
+        tables={name: rows for section in sections for name, rows in section.tables.items()},
     )
 
 

@@ -66,11 +66,9 @@ def measure(tables: Tables, *, rng: np.random.Generator) -> Section:
     }
     matched = min(len(tables.synthetic), len(tables.holdout))
     rows = [rng.permutation(len(t))[:matched] for t in (tables.synthetic, tables.holdout)]
-    drawn = rng.integers(0, len(tables.fit), (len(tables.synthetic), d))
-    independent = np.take_along_axis(tables.fit.codes, drawn, axis=0)
     findings: tuple[Finding, ...] = ()
     for way, chosen in families.items():
-        found = [_distance(tables, places, rows, independent) for places in chosen]
+        found = [_distance(tables, places, rows, tables.independent.codes) for places in chosen]
         if not found:
             continue
         metrics += _summary(f"tvd{way}", found, tables, matched)
@@ -176,7 +174,8 @@ def _summary(family: str, found: list[_Distance], tables: Tables, matched: int) 
             name=f"{family}.{name}",
             value=float(np.quantile(value, at)),
             floor=float(np.quantile(floor, at)),
-            reference=None if alone else float(np.quantile(independent, at)),
+            references={} if alone else {"independent": float(np.quantile(independent, at))},
+            landmark=None if alone else "independent",
             direction="lower",
             n=n,
         )
@@ -185,7 +184,8 @@ def _summary(family: str, found: list[_Distance], tables: Tables, matched: int) 
         name=f"{family}.mean",
         value=float(value.mean()),
         floor=float(floor.mean()),
-        reference=None if alone else float(independent.mean()),
+        references={} if alone else {"independent": float(independent.mean())},
+        landmark=None if alone else "independent",
         direction="lower",
         n=n,
     )

@@ -179,7 +179,9 @@ def _metrics(
                     Metric(
                         name=f"{name}.{model}.{score}",
                         value=point[name, model][score],
-                        reference=real if name == "tstr" else None,
+                        floor=real if name == "tstr" else None,
+                        references={"dummy": point["trtr", "dummy"][score]},
+                        landmark="dummy" if name == "tstr" else None,
                         direction=direction,
                         ci_low=low,
                         ci_high=high,

@@ -90,14 +90,12 @@ def measure(tables: Tables, *, rng: np.random.Generator) -> Section:
     tables : Tables
         Three tables on one grid.
     rng : numpy.random.Generator
-        Draws queries, and the table of unrelated columns that is the landmark.
+        Draws queries.
     """
     queries = draw_queries(tables, QUERIES, rng)
-    drawn = rng.integers(0, len(tables.fit), (len(tables.synthetic), len(tables.columns)))
-    independent = np.take_along_axis(tables.fit.codes, drawn, axis=0)
     real, synthetic, unrelated = (
         np.array([query.share(codes) for query in queries])
-        for codes in (tables.fit.codes, tables.synthetic.codes, independent)
+        for codes in (tables.fit.codes, tables.synthetic.codes, tables.independent.codes)
     )
     n, m = len(tables.fit), len(tables.synthetic)
     floor = np.sqrt(2 * real * (1 - real) * (1 / n + 1 / m) / math.pi)
@@ -114,7 +112,8 @@ def measure(tables: Tables, *, rng: np.random.Generator) -> Section:
                 name=name,
                 value=float(of(np.abs(synthetic - real) / over)),
                 floor=float(of(floor / over)),
-                reference=float(of(np.abs(unrelated - real) / over)),
+                references={"independent": float(of(np.abs(unrelated - real) / over))},
+                landmark="independent",
                 direction="lower",
                 n=min(n, m),
             )

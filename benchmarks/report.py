@@ -18,8 +18,13 @@ FORMAT = "dpsynth.utility/1"
 BANNER = "computed from real rows: confidential, outside the ε guarantee"
 
 Direction = Literal["lower", "higher"]
+Row = Mapping[str, "float | int | str | None"]
+"""A line of a table of details; numbers are finite or None."""
 
-_NUMBERS = ("value", "floor", "reference", "ci_low", "ci_high")
+Tier = Literal["A", "B"]
+"""A figure that a release is judged by, or one for a closer look."""
+
+_NUMBERS = ("value", "ci_low", "ci_high", "floor", "reference", "skill")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,30 +40,66 @@ class Metric:
     direction : {"lower", "higher"}
         Which way is better.
     floor : float, optional
-        What sampling alone would give a perfect table.
-    reference : float, optional
-        A landmark named in the family's documentation: independent columns for marginals and lost
-        dependence, training on real rows for prediction.
+        What a perfect table would give: sampling alone for distances, the score of as many real
+        rows for predictions.
+    references : mapping of str to float
+        The same figure of other tables or learners, by name: ``independent``, ``uniform``,
+        ``holdout``, ``dummy``, ``dp-trained``.
+    landmark : str, optional
+        The reference that stands for no skill.
     ci_low, ci_high : float, optional
         Ends of a 95 % interval.
     n : int, optional
         Rows that the figure rests on (of the smaller side).
+    tier : {"A", "B"}
+        Whether a release is judged by it.
     """
 
     name: str
     value: float
     direction: Direction
     floor: float | None = None
-    reference: float | None = None
+    references: Mapping[str, float] = field(default_factory=dict, hash=False)
+    landmark: str | None = None
     ci_low: float | None = None
     ci_high: float | None = None
     n: int | None = None
+    tier: Tier = "A"
+
+    @property
+    def reference(self) -> float | None:
+        """The figure of the landmark."""
+        return None if self.landmark is None else self.references.get(self.landmark)
+
+    @property
+    def skill(self) -> float | None:
+        """Return the part of the way from landmark to floor that was gone; in [-1, 1].
+
+        1 is as good as a perfect table, 0 no better than the landmark. None where a part is not
+        defined or the landmark itself reaches the floor.
+        """
+        value, floor, landmark = map(_defined, (self.value, self.floor, self.reference))
+        if value is None or floor is None or landmark is None:
+            return None
+        way = landmark - floor
+        if way == 0 or (way > 0) != (self.direction == "lower"):
+            return None
+        return max(-1.0, min(1.0, 1.0 - (value - floor) / way))
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is known; figures that are not defined are left out."""
-        numbers = {name: _defined(getattr(self, name)) for name in _NUMBERS}
-        out = {name: number for name, number in numbers.items() if number is not None}
-        return {**out, "direction": self.direction, **({} if self.n is None else {"n": self.n})}
+        numbers = {name: _defined(getattr(self, name)) for name in _NUMBERS if name != "reference"}
+        out: dict[str, Any] = {name: n for name, n in numbers.items() if n is not None}
+        references = {name: _defined(n) for name, n in self.references.items()}
+        references = {name: n for name, n in references.items() if n is not None}
+        return {
+            **out,
+            **({"references": references} if references else {}),
+            **({} if self.landmark is None else {"landmark": self.landmark}),
+            "direction": self.direction,
+            "tier": self.tier,
+            **({} if self.n is None else {"n": self.n}),
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,11 +127,25 @@ class Worst:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """What one family of measurements hands to the report."""
+    """What one family of measurements hands to the report.
+
+    Parameters
+    ----------
+    metrics : tuple of Metric
+        Its figures.
+    worst : mapping of str to tuple of Worst
+        Worst first.
+    findings : tuple of Finding
+        What a person should know.
+    tables : mapping of str to tuple of mapping
+        Details by name, one mapping per row: for the page, the JSON and
+        :meth:`UtilityReport.frame`.
+    """
 
     metrics: tuple[Metric, ...] = ()
     worst: Mapping[str, tuple[Worst, ...]] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    tables: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -114,6 +169,8 @@ class UtilityReport:
         away.
     findings : tuple of Finding
         What a person should know.
+    tables : mapping of str to tuple of mapping
+        Details of the families, by name.
 
     Privacy
     -------
@@ -129,6 +186,7 @@ class UtilityReport:
     metrics: tuple[Metric, ...]
     worst: Mapping[str, tuple[Worst, ...]]
     findings: tuple[Finding, ...]
+    tables: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Metric:
         for metric in self.metrics:
@@ -156,18 +214,33 @@ class UtilityReport:
             return Verdict.INCONCLUSIVE
         return Verdict.PASS
 
-    def frame(self) -> pd.DataFrame:
-        """Return one row per metric.
+    def frame(self, table: str | None = None) -> pd.DataFrame:
+        """Return one row per metric, or a table of details.
+
+        Parameters
+        ----------
+        table : str, optional
+            Name of the details, a key of ``tables``.
 
         Returns
         -------
         DataFrame
-            Columns name, value, floor, reference, direction, ci_low, ci_high, n. NaN where
-            something is not defined.
+            Columns name, value, ci_low, ci_high, floor, reference, skill, direction, tier, n. NaN
+            where something is not defined.
+
+        Raises
+        ------
+        UsageError
+            If there are no such details.
         """
         import pandas as pd
 
-        names = ["name", "value", "floor", "reference", "direction", "ci_low", "ci_high", "n"]
+        if table is not None:
+            if table not in self.tables:
+                known = ", ".join(sorted(self.tables)) or "none"
+                raise UsageError(f"there are no details {table!r}.", fix=f"there are: {known}.")
+            return pd.DataFrame([dict(row) for row in self.tables[table]])
+        names = ["name", *_NUMBERS, "direction", "tier", "n"]
         rows = [[getattr(metric, name) for name in names] for metric in self.metrics]
         frame = pd.DataFrame(rows, columns=pd.Index(names))
         numbers = dict.fromkeys(_NUMBERS, "float64")
@@ -234,6 +307,7 @@ class UtilityReport:
                 ]
                 for name, rows in self.worst.items()
             },
+            "tables": {name: [dict(row) for row in rows] for name, rows in self.tables.items()},
         }
 
     def __repr__(self) -> str:
@@ -247,8 +321,8 @@ class UtilityReport:
             lines.append("  (prediction was not measured)")
         lines += [
             "",
-            "  floor: what sampling alone gives a perfect table. landmark: independent columns",
-            "  (marginals, lost dependence) or the same learner trained on the real rows.",
+            "  floor: what a perfect table would give: sampling alone, or real rows to learn",
+            "  from. landmark: no skill, such as independent columns or a constant guess.",
         ]
         for title, name in _WORST:
             rows = self.worst.get(name, ())[:_SHOWN]

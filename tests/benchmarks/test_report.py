@@ -28,7 +28,9 @@ def report(**changes: Any) -> UtilityReport:
             Metric(
                 name="tstr.boosting.auroc",
                 value=0.75,
-                reference=0.875,
+                floor=0.875,
+                references={"dummy": 0.5},
+                landmark="dummy",
                 direction="higher",
                 ci_low=0.7,
                 ci_high=0.8,
@@ -46,11 +48,13 @@ def test_the_frame_has_one_row_per_metric() -> None:
     assert list(frame.columns) == [
         "name",
         "value",
-        "floor",
-        "reference",
-        "direction",
         "ci_low",
         "ci_high",
+        "floor",
+        "reference",
+        "skill",
+        "direction",
+        "tier",
         "n",
     ]
     assert frame["name"].tolist() == [metric.name for metric in report().metrics]
@@ -68,7 +72,7 @@ def test_the_text_is_stamped_short_and_shows_no_count() -> None:
     assert "4321" not in text
     assert "nan" not in text
     line = next(line for line in text.splitlines() if "boosting (AUROC)" in line)
-    assert line.split()[-4:] == ["0.750", "0.875", "[0.700,", "0.800]"]
+    assert line.split()[-4:] == ["0.875", "0.500", "[0.700,", "0.800]"]
     assert "age (0.500, floor 0.100)" in text
     assert "DPS311 a column is far off." in text
     assert "verdict: review" in text
@@ -88,6 +92,7 @@ def test_json_is_strict_and_complete() -> None:
         "value": 0.125,
         "floor": 0.0625,
         "direction": "lower",
+        "tier": "A",
         "n": 4321,
     }
     assert "value" not in document["metrics"]["tstr.boosting.r2"]
@@ -136,3 +141,41 @@ def test_reports_travel_between_processes() -> None:
         metrics=report().metrics[:2]
     )
     assert replace(report(), seed=4).seed == 4
+
+
+@pytest.mark.parametrize(
+    ("value", "floor", "landmark", "direction", "skill"),
+    [
+        (0.02, 0.02, 0.12, "lower", 1.0),
+        (0.12, 0.02, 0.12, "lower", 0.0),
+        (0.07, 0.02, 0.12, "lower", 0.5),
+        (9.0, 0.02, 0.12, "lower", -1.0),
+        (0.01, 0.02, 0.12, "lower", 1.0),
+        (0.8, 0.9, 0.5, "higher", 0.75),
+        (0.8, 0.5, 0.5, "higher", None),
+        (0.8, 0.4, 0.5, "higher", None),  # no real row beats the dummy: nothing to retain
+        (float("nan"), 0.02, 0.12, "lower", None),
+    ],
+)
+def test_skill_is_the_way_from_landmark_to_floor(
+    value: float, floor: float, landmark: float, direction: Any, skill: float | None
+) -> None:
+    metric = Metric(
+        name="m",
+        value=value,
+        floor=floor,
+        references={"x": landmark},
+        landmark="x",
+        direction=direction,
+    )
+    assert metric.skill == (skill if skill is None else pytest.approx(skill))
+    assert Metric(name="m", value=value, floor=floor, direction=direction).skill is None
+
+
+def test_details_have_names() -> None:
+    rows = ({"column": "age", "value": 0.5}, {"column": "sex", "value": None})
+    detailed = report(tables={"tvd1": rows})
+    assert detailed.frame("tvd1")["column"].tolist() == ["age", "sex"]
+    assert detailed.to_dict()["tables"]["tvd1"][1] == {"column": "sex", "value": None}
+    with pytest.raises(UsageError, match="tvd1"):
+        detailed.frame("tvd7")
