@@ -207,11 +207,11 @@ def levels_of(formula: Formula, tables: Tables) -> dict[str, tuple[str, ...]]:
 
     Levels that were discovered have no public name: they are numbered.
     """
-    sizes = dict(zip((c.name for c in tables.columns), tables.sizes, strict=True))
+    cells = dict(zip((c.name for c in tables.columns), tables.cells, strict=True))
     return {
-        c.name: tuple(f"level {i}" for i in range(sizes[c.name] - 2))
+        c.name: tuple(f"level {i}" for i in range(cells[c.name].inner))
         if c.categories == "discover"
-        else c.levels
+        else cells[c.name].levels
         for c in formula.covariates
         if c.is_discrete
     }

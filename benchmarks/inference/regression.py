@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.inference.formulas import Family, Layout, Rows
+from dpsynth.errors import require_extra
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -27,6 +28,9 @@ _DEPENDENT = 1e-8
 """Singular values below this share of the largest one mark columns that depend on each other."""
 _LOOSE = 1e-6
 """Part in a dependence from which on a column takes part in it."""
+_EXACT = 1e-16
+"""Residual variance, as a share of the outcome's, below which a formula holds exactly: intervals
+would have no width."""
 _STILL_MOVING = 0.01
 """A further Newton step that moves a coefficient by more than this has no end: where an outcome is
 separated each one adds about 1, where it is not the last one adds less than 1e-4. Per standard
@@ -161,7 +165,7 @@ class _Solved:
 
 def _solve(design: FloatArray, outcome: FloatArray, family: Family, rows: Rows) -> _Solved | None:
     """Fit a design of full rank; None where the algebra breaks down."""
-    import statsmodels.api as sm
+    sm = require_extra("statsmodels.api", extra="benchmarks", purpose="A comparison of regressions")
     from statsmodels.tools.sm_exceptions import PerfectSeparationError
 
     with_constant = np.column_stack([np.ones(len(design)), design])
@@ -183,6 +187,8 @@ def _solve(design: FloatArray, outcome: FloatArray, family: Family, rows: Rows) 
             algebra = _Algebra.of(with_constant, outcome, plain.params, family, rows.groups)
             step = algebra.step()
     except (np.linalg.LinAlgError, PerfectSeparationError, ValueError):
+        return None
+    if family == "linear" and plain.scale < _EXACT:
         return None
     estimates, errors, plain_errors = (np.asarray(x) for x in (plain.params, found.bse, plain.bse))
     settled = (
