@@ -37,6 +37,8 @@ class Material:
         Who was tossed for; None for a table that came with test rows.
     rows : int
         Number of rows to fit, rounded to two digits: what a custodian would declare.
+    least : int
+        Units on the smallest side of an audit: fitted, held out, and held out as reference.
     digest : str
         SHA-256 of the rows, the schema and the coins.
     """
@@ -46,6 +48,7 @@ class Material:
     schema: Schema
     coins: Coins | None
     rows: int
+    least: int
     digest: str
 
     @property
@@ -153,9 +156,22 @@ def _written(
         schema=schema,
         coins=coins,
         rows=max(1, int(float(f"{len(fitted):.2g}"))),
+        least=_least(fitted, held_out, schema, coins),
         digest=name,
     )
 
 
 def _csv(frame: pd.DataFrame) -> bytes:
     return frame.to_csv(index=False, lineterminator="\n").encode("utf-8")
+
+
+def _least(
+    fitted: pd.DataFrame, held_out: pd.DataFrame, schema: Schema, coins: Coins | None
+) -> int:
+    mine, theirs = unit_codes(fitted, schema), unit_codes(held_out, schema)
+    if coins is None:
+        # An audit without coins takes half of the units that are held out as reference.
+        return min(len(np.unique(mine)), len(np.unique(theirs)) // 2)
+    others = np.isin(np.arange(len(theirs)), coins.others)
+    sides = mine[coins.members], theirs[others], theirs[~others]
+    return min(len(np.unique(side)) for side in sides)

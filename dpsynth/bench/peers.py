@@ -26,6 +26,9 @@ PLACEHOLDERS = frozenset({"fit", "schema", "epsilon", "delta", "rows", "seed", "
 REQUIRED = frozenset({"fit", "epsilon", "out"})
 """Without them it would not be a run of the sweep."""
 
+# Without the name of the run: the same reason is one line of the results.
+_SEE = "its log is logs/RUN.log."
+
 _BRACES = re.compile(r"\{(\w+)\}")
 
 # A peer's interpreter must find its own packages, not ours.
@@ -91,15 +94,15 @@ def run_peer(spec: CommandSpec, values: Mapping[str, str], *, out: Path, log: Pa
             ) from None
         code = _ended(process, spec.timeout)
     if code is None:
-        raise PeerError(f"gave no table within {spec.timeout:g} s.", code="DPS343")
+        raise PeerError(f"the peer gave no table within {spec.timeout:g} s.", code="DPS343")
     if code:
-        raise PeerError(f"ended with exit code {code}; see {log.name}.", code="DPS342")
+        raise PeerError(f"the peer ended with exit code {code}; {_SEE}", code="DPS342")
     if not out.is_file():
-        raise PeerError(f"wrote no table; see {log.name}.", code="DPS344")
+        raise PeerError(f"the peer wrote no table; {_SEE}", code="DPS344")
     try:
         return read_frame(out)
-    except DPSynthError as error:
-        raise PeerError(f"wrote no readable table: {error.message}", code="DPS344") from None
+    except DPSynthError:
+        raise PeerError(f"the peer wrote no readable table; {_SEE}", code="DPS344") from None
 
 
 def _ended(process: subprocess.Popen[bytes], timeout: float) -> int | None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from dpsynth import __version__
-from dpsynth.bench.configuration import CommandSpec, MethodSpec, Sweep
+from dpsynth.bench.configuration import ALL, ATTACK, CommandSpec, MethodSpec, Sweep
 from dpsynth.bench.material import Material, prepare
+from dpsynth.errors import UsageError
 from dpsynth.privacy import Budget, canonical_json
+from privacy_audits.attacks import LEAST
 
 FORMAT = "dpsynth.bench/1"
 
@@ -75,11 +78,19 @@ def planned(sweep: Sweep, folder: Path) -> list[Run]:
         What to run.
     folder : path
         Receives the tables.
+
+    Raises
+    ------
+    DataError, SchemaError, UsageError
+        If a table cannot be read or does not fit its schema, or holds out too few units for the
+        attack that is asked for.
     """
     tables = {
         (seed, spec.label): prepare(spec, seed=seed, folder=folder)
         for seed, spec in itertools.product(sweep.seeds, sweep.tables)
     }
+    if ATTACK in sweep.measures or ALL in sweep.measures:
+        _require_audits(tables.values())
     return [
         Run(
             material=tables[seed, spec.label],
@@ -92,3 +103,15 @@ def planned(sweep: Sweep, folder: Path) -> list[Run]:
             sweep.seeds, sweep.tables, sweep.epsilons, sweep.methods
         )
     ]
+
+
+def _require_audits(tables: Iterable[Material]) -> None:
+    """Refuse before anything is fitted what no audit could judge."""
+    small = dict.fromkeys(table.label for table in tables if table.least < LEAST)
+    if small:
+        raise UsageError(
+            f"too few units for an attack: {', '.join(small)}.",
+            code="DPS532",
+            fix=f"at least {LEAST} must be fitted, held out, and held out as reference: hold out "
+            "more, take more rows, or leave the attack out of the measures.",
+        )
