@@ -7,11 +7,9 @@ hold what the descriptions of the tables say, and round numbers; no fact was rea
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -24,14 +22,8 @@ from dpsynth.schema import Schema
 SKLEARN = ("breast_cancer", "diabetes", "digits")
 """Tables inside scikit-learn."""
 
-STATSMODELS: Mapping[str, str] = MappingProxyType(
-    {
-        "anes96": "anes96/anes96.csv",
-        "fair": "fair/fair.csv",
-        "randhie": "randhie/src/randhie.csv",
-    }
-)
-"""Tables inside statsmodels, and their files there."""
+STATSMODELS = ("anes96", "fair", "randhie")
+"""Tables inside statsmodels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -93,17 +85,21 @@ def statsmodels_table(name: str) -> PublicTable:
     UsageError
         If this statsmodels does not carry the table.
     """
-    statsmodels = require_extra("statsmodels", extra="demo", purpose=f"The table {name!r}")
-    path = Path(str(statsmodels.__file__)).parent / "datasets" / STATSMODELS[name]
-    if not path.is_file():
-        raise UsageError(
-            f"this statsmodels does not carry {path.name}.", fix="pip install -U statsmodels"
-        )
-    # The demonstration ships with the library, and so does its schema.
-    schema = _packaged("dpsynth" if name == "randhie" else "benchmarks", name)
-    return PublicTable(
-        schema=schema, rows=read_frame(path)[[column.name for column in schema.columns]]
+    module = require_extra(
+        f"statsmodels.datasets.{name}", extra="demo", purpose=f"The table {name!r}"
     )
+    if name == "randhie":
+        # The package's own loader leaves out who a row is about. The demonstration ships with the
+        # library, and so does its schema.
+        path = Path(str(module.__file__)).parent / "src" / "randhie.csv"
+        if not path.is_file():
+            raise UsageError(
+                f"this statsmodels does not carry {path.name}.", fix="pip install -U statsmodels"
+            )
+        schema, frame = _packaged("dpsynth", name), read_frame(path)
+    else:
+        schema, frame = _packaged("benchmarks", name), module.load_pandas().data
+    return PublicTable(schema=schema, rows=frame[[column.name for column in schema.columns]])
 
 
 def simulated_table(name: str, *, n: int, seed: int) -> PublicTable:

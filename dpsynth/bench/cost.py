@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dpsynth.bench.configuration import MethodSpec
+from dpsynth.bench.headlines import ONE_RUN
 from dpsynth.bench.runs import Run
 from dpsynth.bench.store import Store
 
@@ -32,7 +33,7 @@ def estimated(waiting: Sequence[Run], runs: Sequence[Run], store: Store) -> dict
     store : Store
         What is kept.
     """
-    finished = store.frame(runs).drop_duplicates("run")
+    finished = store.frame(runs).drop_duplicates(ONE_RUN)
     known = finished.groupby(["dataset", "method"])["cpu_seconds"].median().to_dict()
     total: dict[str, float | None] = {}
     for run in waiting:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from dpsynth.bench.headlines import AUC, HEADLINES, Headline, of, shown, spread
+from dpsynth.bench.headlines import AUC, Headline, of, shown, spread
 from dpsynth.errors import require_extra
 
 # Okabe and Ito's colours; the yellow one is left out, it does not show on white.
@@ -57,7 +57,7 @@ def utility(frame: pd.DataFrame) -> str | None:
     str or None
         SVG; None where no figure was measured.
     """
-    return _grid(frame, _against_epsilon, top="tables: ")
+    return _grid(frame, _against_epsilon, name="utility", below="ε")
 
 
 def frontier(frame: pd.DataFrame) -> str | None:
@@ -74,11 +74,19 @@ def frontier(frame: pd.DataFrame) -> str | None:
         SVG; None where nothing was attacked or no figure measured.
     """
     if frame.loc[frame["metric"] == AUC, "value"].notna().any():
-        return _grid(frame, _against_attack, top="attack: ")
+        return _grid(
+            frame, _against_attack, name="frontier", below="AUC of the best membership attack"
+        )
     return None
 
 
-def _grid(frame: pd.DataFrame, panel: Any, *, top: str) -> str | None:  # noqa: ANN401
+def _grid(
+    frame: pd.DataFrame,
+    panel: Any,  # noqa: ANN401 - a function of matplotlib's axes, which are not typed
+    *,
+    name: str,
+    below: str,
+) -> str | None:
     rows, tables = shown(frame), list(frame["dataset"].drop_duplicates())
     if not rows:
         return None
@@ -87,7 +95,7 @@ def _grid(frame: pd.DataFrame, panel: Any, *, top: str) -> str | None:  # noqa: 
     from matplotlib.figure import Figure
 
     # Names of parts are hashes of a random salt otherwise; text stays text.
-    settings = {"svg.hashsalt": f"dpsynth bench {top}", "svg.fonttype": "none", "font.size": 9}
+    settings: dict[Any, Any] = {"svg.hashsalt": name, "svg.fonttype": "none", "font.size": 9}
     with mpl.rc_context(settings):
         size = (_WIDTH * max(2, len(tables)), _HEIGHT * len(rows))
         figure = Figure(figsize=size, layout="constrained")
@@ -100,6 +108,7 @@ def _grid(frame: pd.DataFrame, panel: Any, *, top: str) -> str | None:  # noqa: 
                 place.grid(alpha=0.25)
                 place.set_title(f"{table}" if line == 0 else "", fontsize=10)
                 place.set_ylabel(_broken(headline.axis) if column == 0 else "")
+                place.set_xlabel(below if line == len(rows) - 1 else "")
         _legend(figure, axes, list(drawn))
         out = io.StringIO()
         # Without a date: the same results give the same file.
@@ -153,7 +162,6 @@ def _against_epsilon(
     axes.set_xscale("log")
     axes.set_xticks(ticks, [f"{epsilon:g}" for epsilon in ticks])
     axes.minorticks_off()
-    axes.set_xlabel("ε")
 
 
 def _against_attack(
@@ -162,7 +170,7 @@ def _against_attack(
     headline: Headline,
     drawn: dict[str, Style],
 ) -> None:
-    areas = frame.loc[frame["metric"] == AUC, ["run", "value", "reference"]]
+    areas = frame.loc[frame["metric"] == AUC, ["run", "value"]].drop_duplicates("run")
     joined = of(frame, headline).merge(areas, on="run", suffixes=("", "_attack"))
     points = joined.groupby(["method", "epsilon"], sort=True)[["value", "value_attack"]]
     for name, style in drawn.items():
@@ -192,7 +200,6 @@ def _against_attack(
         )
     axes.axvline(0.5, color="black", linestyle=":", linewidth=1.2, label="chance")
     _caps(axes, frame, areas["value"])
-    axes.set_xlabel("AUC of the best membership attack")
 
 
 def _caps(axes: Any, frame: pd.DataFrame, values: pd.Series) -> None:  # noqa: ANN401
@@ -221,7 +228,13 @@ def _caps(axes: Any, frame: pd.DataFrame, values: pd.Series) -> None:  # noqa: A
             beyond.append(f"{cap:.2f} at ε = {epsilon:g}")
     axes.set_xlim(left - 0.06 * room, right + 0.08 * (right - left))
     if beyond:
-        axes.set_title(f"caps to the right: {', '.join(beyond)}", fontsize=7, loc="right", y=-0.36)
-
-
-__all__ = ["HEADLINES", "Style", "frontier", "styles", "utility"]
+        axes.text(
+            0.98,
+            0.02,
+            "caps to the right:\n" + "\n".join(beyond),
+            transform=axes.transAxes,
+            fontsize=7,
+            color="#a12622",
+            ha="right",
+            va="bottom",
+        )

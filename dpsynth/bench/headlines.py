@@ -10,6 +10,9 @@ import pandas as pd
 
 AUC, EPSILON = "attack.auc", "attack.epsilon"
 
+ONE_RUN = ["dataset", "method", "run"]
+"""Columns that tell runs apart: two methods may share one whose entries differ in their label."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Headline:

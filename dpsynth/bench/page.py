@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from dpsynth.bench import figures
-from dpsynth.bench.headlines import failures, summary, takeaways
+from dpsynth.bench.headlines import ONE_RUN, failures, summary, takeaways
 from dpsynth.bench.markdown import markdown
 from dpsynth.errors import require_extra
 from dpsynth.files import write_bytes
@@ -31,7 +31,7 @@ def to_html(frame: pd.DataFrame, *, planned: int) -> str:
     MissingExtraError
         If the extra ``report`` or ``benchmarks`` is not installed.
     """
-    runs = frame.drop_duplicates(["run", "method", "dataset"])
+    runs = frame.drop_duplicates(ONE_RUN)
     return render(
         "dpsynth.bench",
         "bench.html.jinja",

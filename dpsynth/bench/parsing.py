@@ -238,7 +238,8 @@ def _table(
         )
     entry.close()
     if not label:
-        label = name or (paths["path"].name if paths.get("path") else where)
+        place = paths.get("path")
+        label = name or (where if place is None else place.name)
     return TableSpec(
         label=label, kind=kind, name=name, n=n, rows=rows, holdout=float(holdout), **paths
     )
@@ -247,9 +248,8 @@ def _table(
 def _known_table(entry: _Entry, kind: TableKind, name: str) -> None:
     if not name:
         return
-    from benchmarks.simulators import SIMULATORS
-
     from benchmarks.datasets import SKLEARN, STATSMODELS
+    from benchmarks.simulators import SIMULATORS
 
     known = {"simulator": SIMULATORS, "sklearn": SKLEARN, "statsmodels": STATSMODELS}[kind]
     if name not in known:

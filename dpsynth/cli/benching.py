@@ -62,6 +62,7 @@ def bench(
             fix="dpsynth bench sweep.toml -o FOLDER, or dpsynth bench --example > sweep.toml.",
         )
     from dpsynth.bench import driver, page
+    from dpsynth.bench.headlines import ONE_RUN
     from dpsynth.bench.parsing import read_sweep
     from dpsynth.bench.runs import planned
     from dpsynth.bench.store import RESULTS, TABLES, Store
@@ -77,7 +78,7 @@ def bench(
     driver.make(waiting, store, jobs=jobs or plan.jobs, keep=keep, progress=_say)
     frame = store.consolidate(runs)
     written = page.write(frame, output, planned=len(runs))
-    one = frame.drop_duplicates(["run", "method", "dataset"])
+    one = frame.drop_duplicates(ONE_RUN)
     document = {
         "runs": len(one),
         "made": len(waiting),
