@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,10 @@ _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 _LINES = ("-", "--", "-.", ":")
 
-_WIDTH, _HEIGHT = 3.7, 2.9
+_WIDTH, _HEIGHT = 3.7, 2.7
+_LETTERS = 26
+"""As many letters of a label stand beside an axis."""
+
 _NEAR = 1.4
 """A cap no farther than this many widths of the points is drawn, one beyond is named."""
 
@@ -57,7 +61,7 @@ def utility(frame: pd.DataFrame) -> str | None:
     str or None
         SVG; None where no figure was measured.
     """
-    return _grid(frame, _against_epsilon, name="utility", below="ε")
+    return _grid(frame, _against_epsilon, name="utility")
 
 
 def frontier(frame: pd.DataFrame) -> str | None:
@@ -74,9 +78,7 @@ def frontier(frame: pd.DataFrame) -> str | None:
         SVG; None where nothing was attacked or no figure measured.
     """
     if frame.loc[frame["metric"] == AUC, "value"].notna().any():
-        return _grid(
-            frame, _against_attack, name="frontier", below="AUC of the best membership attack"
-        )
+        return _grid(frame, _against_attack, name="frontier")
     return None
 
 
@@ -85,7 +87,6 @@ def _grid(
     panel: Any,  # noqa: ANN401 - a function of matplotlib's axes, which are not typed
     *,
     name: str,
-    below: str,
 ) -> str | None:
     rows, tables = shown(frame), list(frame["dataset"].drop_duplicates())
     if not rows:
@@ -104,7 +105,7 @@ def _grid(
         for line, headline in enumerate(rows):
             for column, table in enumerate(tables):
                 place, here = axes[line][column], frame[frame["dataset"] == table]
-                panel(place, here, headline, drawn)
+                below = panel(place, here, headline, drawn)
                 place.grid(alpha=0.25)
                 place.set_title(f"{table}" if line == 0 else "", fontsize=10)
                 place.set_ylabel(_broken(headline.axis) if column == 0 else "")
@@ -117,7 +118,8 @@ def _grid(
 
 
 def _broken(text: str) -> str:
-    return text.replace(" (", "\n(")
+    title, _, direction = text.partition(" (")
+    return "\n".join([*textwrap.wrap(title, _LETTERS), f"({direction}"])
 
 
 def _legend(figure: Any, axes: Any, names: Sequence[str]) -> None:  # noqa: ANN401
@@ -136,7 +138,7 @@ def _against_epsilon(
     frame: pd.DataFrame,
     headline: Headline,
     drawn: dict[str, Style],
-) -> None:
+) -> str:
     rows = of(frame, headline)
     for name, style in drawn.items():
         values = spread(rows[rows["method"] == name])
@@ -162,6 +164,7 @@ def _against_epsilon(
     axes.set_xscale("log")
     axes.set_xticks(ticks, [f"{epsilon:g}" for epsilon in ticks])
     axes.minorticks_off()
+    return "ε"
 
 
 def _against_attack(
@@ -169,7 +172,7 @@ def _against_attack(
     frame: pd.DataFrame,
     headline: Headline,
     drawn: dict[str, Style],
-) -> None:
+) -> str:
     areas = frame.loc[frame["metric"] == AUC, ["run", "value"]].drop_duplicates("run")
     joined = of(frame, headline).merge(areas, on="run", suffixes=("", "_attack"))
     points = joined.groupby(["method", "epsilon"], sort=True)[["value", "value_attack"]]
@@ -199,42 +202,14 @@ def _against_attack(
             label=name,
         )
     axes.axvline(0.5, color="black", linestyle=":", linewidth=1.2, label="chance")
-    _caps(axes, frame, areas["value"])
-
-
-def _caps(axes: Any, frame: pd.DataFrame, values: pd.Series) -> None:  # noqa: ANN401
-    """Draw the cap of every ε that lies near the points, and name those beyond."""
     caps = frame[frame["metric"] == AUC].groupby("epsilon")["reference"].median().dropna()
-    left, right = min(0.5, float(values.min())), max(0.55, float(values.max()))
-    room = right - left
-    beyond = []
-    for epsilon, cap in caps.items():
-        if cap <= left + _NEAR * room:
-            axes.axvline(cap, color="#a12622", linestyle="--", linewidth=1, label="cap of ε")
-            axes.annotate(
-                f"cap, ε = {epsilon:g}",
-                (cap, 1),
-                xycoords=("data", "axes fraction"),
-                xytext=(-2, -2),
-                textcoords="offset points",
-                rotation=90,
-                ha="right",
-                va="top",
-                fontsize=7,
-                color="#a12622",
-            )
-            right = max(right, float(cap))
-        else:
-            beyond.append(f"{cap:.2f} at ε = {epsilon:g}")
-    axes.set_xlim(left - 0.06 * room, right + 0.08 * (right - left))
-    if beyond:
-        axes.text(
-            0.98,
-            0.02,
-            "caps to the right:\n" + "\n".join(beyond),
-            transform=axes.transAxes,
-            fontsize=7,
-            color="#a12622",
-            ha="right",
-            va="bottom",
-        )
+    left, right = min(0.5, float(areas["value"].min())), max(0.55, float(areas["value"].max()))
+    # The caps of a large ε are far from what an attack reaches: they are named, not drawn.
+    near = caps[caps <= left + _NEAR * (right - left)]
+    for cap in near:
+        axes.axvline(cap, color="#a12622", linestyle="--", linewidth=1, label="cap of an ε")
+    right = max([right, *near])
+    axes.set_xlim(left - 0.05 * (right - left), right + 0.05 * (right - left))
+    named = [f"{cap:.2f} (ε = {epsilon:g})" for epsilon, cap in caps.items()]
+    pairs = [", ".join(named[place : place + 2]) for place in range(0, len(named), 2)]
+    return "AUC of the best membership attack\ncaps: " + ",\n".join(pairs)

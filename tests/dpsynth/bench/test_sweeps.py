@@ -65,7 +65,11 @@ def test_a_sweep_is_fitted_measured_attacked_and_drawn(
     assert json.loads(capsys.readouterr().out)["made"] == 0
     path.write_text(path.read_text().replace("[1, 3]", "[1, 3, 5]"))
     assert bench(path, out, "--json", "--dry-run") == 0
-    assert json.loads(capsys.readouterr().out)["runs"] == ["patients, independent, ε = 5, seed 0"]
+    document = json.loads(capsys.readouterr().out)
+    assert document["runs"] == ["patients, independent, ε = 5, seed 0"]
+    # Finished runs of the same method and table are the better guide to what it will cost.
+    took = frame.drop_duplicates("run")["cpu_seconds"].median()
+    assert document["cpu_seconds"] == {"independent": pytest.approx(took)}
 
 
 def test_a_sweep_that_is_killed_goes_on_without_doing_a_finished_run_again(
