@@ -7,6 +7,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,9 @@ from dpsynth.bench.runs import Run
 from dpsynth.bench.store import LOGS, SYNTHETIC, Outcome, Store
 from dpsynth.errors import DPSynthError, require_extra
 from dpsynth.files import write_frame
+
+ENDED = "DPS533"
+"""Code of a sweep one of whose processes was ended."""
 
 INTERNAL = "DPS340"
 """Code of a run that failed for a reason that nobody foresaw."""
@@ -91,6 +95,11 @@ def make(
     progress : callable, optional
         Receives every step.
 
+    Raises
+    ------
+    DPSynthError
+        ``DPS533`` if a process was ended from outside; what is finished is kept.
+
     Privacy
     -------
     Every run spends its whole budget on the same rows: for public tables only.
@@ -109,11 +118,19 @@ def make(
         parallel: Any = joblib.Parallel(return_as="generator_unordered")
         began = time.monotonic()
         outcomes = parallel(joblib.delayed(_finished)(run, logs, tables) for run in runs)
-        for done, (run, outcome) in enumerate(outcomes, 1):
-            store.write(run, outcome)
-            if progress is not None:
-                left = (time.monotonic() - began) / done * (len(runs) - done)
-                progress(Step(run=run, outcome=outcome, done=done, of=len(runs), left=left))
+        try:
+            for done, (run, outcome) in enumerate(outcomes, 1):
+                store.write(run, outcome)
+                if progress is not None:
+                    left = (time.monotonic() - began) / done * (len(runs) - done)
+                    progress(Step(run=run, outcome=outcome, done=done, of=len(runs), left=left))
+        except BrokenProcessPool:
+            raise DPSynthError(
+                "a process of the sweep was ended from outside, perhaps for want of memory; "
+                "finished runs are kept.",
+                code=ENDED,
+                fix="give the same command again, with fewer jobs.",
+            ) from None
 
 
 def _finished(run: Run, logs: Path, tables: Path | None) -> tuple[Run, Outcome]:

@@ -149,6 +149,21 @@ def test_a_fit_that_is_refused_and_one_that_breaks_are_outcomes(
     assert outcome.message.startswith("internal error (ZeroDivisionError at test_sweeps.py")
 
 
+def test_a_process_that_is_ended_leaves_what_is_finished(
+    write_sweep: WriteSweep, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The peer ends the process that runs it, at ε = 2; never this one.
+    program = (
+        "import os, sys; parent = os.getppid(); "
+        f"{os.getpid()} != parent and sys.argv[1] == '2.0' and os.kill(parent, 9)"
+    )
+    ending = peer("-c", program, "{epsilon}", "{fit}{out}")
+    path = write_sweep(f"{SMALL}epsilons = [1, 2]\njobs = 2", ending)
+    assert bench(path, tmp_path / "out") == 1
+    assert "DPS533 a process of the sweep was ended" in capsys.readouterr().err
+    assert not (tmp_path / "out" / RESULTS).exists()
+
+
 def test_entries_that_differ_in_their_label_alone_are_fitted_once(
     write_sweep: WriteSweep, tmp_path: Path
 ) -> None:
