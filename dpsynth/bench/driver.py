@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import tempfile
+import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -22,6 +24,9 @@ from dpsynth.bench.runs import Run
 from dpsynth.bench.store import LOGS, SYNTHETIC, Outcome, Store
 from dpsynth.errors import DPSynthError, require_extra
 from dpsynth.files import write_frame
+
+_EVERY = 1.0
+"""Seconds between two looks at whether the driver is still there."""
 
 ENDED = "DPS533"
 """Code of a sweep one of whose processes was ended."""
@@ -117,7 +122,8 @@ def make(
     with joblib.parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1):
         parallel: Any = joblib.Parallel(return_as="generator_unordered")
         began = time.monotonic()
-        outcomes = parallel(joblib.delayed(_finished)(run, logs, tables) for run in runs)
+        driver = os.getpid()
+        outcomes = parallel(joblib.delayed(_finished)(run, logs, tables, driver) for run in runs)
         try:
             for done, (run, outcome) in enumerate(outcomes, 1):
                 store.write(run, outcome)
@@ -133,8 +139,25 @@ def make(
             ) from None
 
 
-def _finished(run: Run, logs: Path, tables: Path | None) -> tuple[Run, Outcome]:
+def _finished(run: Run, logs: Path, tables: Path | None, driver: int) -> tuple[Run, Outcome]:
+    _end_with(driver)
     return run, execute(run, logs=logs, tables=tables)
+
+
+@functools.cache
+def _end_with(driver: int) -> None:
+    """See to it, once in a process, that it ends with the one that gave it its runs.
+
+    A driver that is killed cannot tell its processes: they would go on for runs that nobody keeps.
+    """
+    if os.getpid() != driver:
+        threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_EVERY)
+    os._exit(1)
 
 
 def execute(run: Run, *, logs: Path, tables: Path | None = None) -> Outcome:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -12,6 +14,8 @@ from dpsynth.bench.markdown import markdown
 from dpsynth.errors import require_extra
 from dpsynth.files import write_bytes
 from dpsynth.pages import render
+
+Row = dict[str, Any]
 
 PAGE, TABLE, UTILITY, FRONTIER = "bench.html", "results.md", "utility.svg", "frontier.svg"
 
@@ -32,23 +36,47 @@ def to_html(frame: pd.DataFrame, *, planned: int) -> str:
         If the extra ``report`` or ``benchmarks`` is not installed.
     """
     runs = frame.drop_duplicates(ONE_RUN)
+    epsilons = sorted(float(epsilon) for epsilon in frame["epsilon"].drop_duplicates())
     return render(
         "dpsynth.bench",
         "bench.html.jinja",
         delta=float(frame["delta"].iloc[0]),
         tables=list(frame["dataset"].drop_duplicates()),
         methods=list(frame["method"].drop_duplicates()),
-        epsilons=[f"{e:g}" for e in sorted(frame["epsilon"].drop_duplicates())],
+        epsilons=[f"{epsilon:g}" for epsilon in epsilons],
+        headings=[f"ε = {epsilon:g}" for epsilon in epsilons],
         runs=len(runs),
         failed=int((runs["status"] == "failed").sum()),
         missing=planned - len(runs),
         takeaways=takeaways(frame),
         utility=_inline(figures.utility(frame)),
         frontier=_inline(figures.frontier(frame)),
-        medians=summary(frame).to_dict("records"),
+        medians=_medians(frame, epsilons),
         failures=failures(frame).to_dict("records"),
         guarantees=frame.drop_duplicates("method").set_index("method")["guarantee"].to_dict(),
     )
+
+
+def _medians(frame: pd.DataFrame, epsilons: Sequence[float]) -> dict[str, list[Row]]:
+    """Return the rows of each table: a figure of a method, a cell per ε."""
+    rows: dict[str, list[Row]] = {str(table): [] for table in frame["dataset"].drop_duplicates()}
+    medians = summary(frame)
+    for (table, title, method), group in medians.groupby(
+        ["dataset", "title", "method"], sort=False
+    ):
+        cells = {
+            float(row.epsilon): (row.median, row.low, row.high)
+            for row in group.itertuples(index=False)
+        }
+        rows[str(table)].append(
+            {
+                "title": title,
+                "method": method,
+                "cells": [cells.get(epsilon) for epsilon in epsilons],
+                "floor": group["floor"].median(),
+            }
+        )
+    return rows
 
 
 def write(frame: pd.DataFrame, folder: Path, *, planned: int) -> Path:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -31,6 +31,30 @@ def bench(path: Path, out: Path, *more: str) -> int:
 def counted(tmp_path: Path) -> list[str]:
     log = tmp_path / "log"
     return log.read_text().splitlines() if log.exists() else []
+
+
+def started(path: Path, out: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-c", "from dpsynth.cli import run; run()", "bench"]
+    return subprocess.Popen(
+        [*command, str(path), "-o", str(out)],
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+    )
+
+
+def waited(happened: Callable[[], bool], *, most: float = 90.0) -> None:
+    deadline = time.monotonic() + most
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def runs(pid: int) -> bool:
+    """Whether a process is there and not merely waiting to be reaped."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def test_a_sweep_is_fitted_measured_attacked_and_drawn(
@@ -78,17 +102,10 @@ def test_a_sweep_that_is_killed_goes_on_without_doing_a_finished_run_again(
     epsilons = [1.0, 2.0, 3.0, 4.0, 5.0]
     path = write_sweep(f"{SMALL}epsilons = {epsilons}", peer(wait=0.3))
     out = tmp_path / "out"
-    command = [sys.executable, "-c", "from dpsynth.cli import run; run()", "bench"]
-    process = subprocess.Popen(
-        [*command, str(path), "-o", str(out)],
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
-    )
-    deadline = time.monotonic() + 60
-    while len(list((out / "runs").glob("*.parquet"))) < 2 and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    process = started(path, out)
+    waited(lambda: len(list((out / "runs").glob("*.parquet"))) >= 2)
+    process.kill()
+    assert process.wait() < 0
     finished = {p.name: p.stat().st_mtime_ns for p in (out / "runs").glob("*.parquet")}
     assert 2 <= len(finished) < len(epsilons)
     assert not (out / RESULTS).exists()
@@ -104,6 +121,27 @@ def test_a_sweep_that_is_killed_goes_on_without_doing_a_finished_run_again(
     done = frame.loc[frame["run"].isin([Path(n).stem for n in finished]), "epsilon"].unique()
     assert all(fits.count(str(epsilon)) == 1 for epsilon in done)
     assert len(fits) <= len(epsilons) + 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
+def test_processes_of_a_sweep_that_is_killed_end_with_it(
+    write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    # The peer writes down who runs it, and is still at it when the driver is killed.
+    program = (
+        "import os, pathlib, sys, time; parent = os.getppid(); "
+        "pathlib.Path('worker-' + sys.argv[1]).write_text(str(parent)); "
+        "[time.sleep(0.2) for _ in range(300) if os.getppid() == parent]"
+    )
+    slow = peer("-c", program, "{epsilon}", "{fit}{out}")
+    path = write_sweep(f"{SMALL}epsilons = [1, 2]\njobs = 2", slow)
+    process = started(path, tmp_path / "out")
+    waited(lambda: len([p for p in tmp_path.glob("worker-*") if p.read_text()]) == 2)
+    workers = [int(file.read_text()) for file in tmp_path.glob("worker-*")]
+    assert all(map(runs, workers))
+    process.kill()
+    process.wait()
+    waited(lambda: not any(map(runs, workers)), most=30.0)
 
 
 def test_a_run_that_fails_is_an_outcome_and_is_made_again_on_demand(
