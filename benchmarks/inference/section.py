@@ -304,4 +304,4 @@ def _wilson(share: float, n: int) -> tuple[float, float]:
     weight = NORMAL**2 / n
     middle = (share + weight / 2.0) / (1.0 + weight)
     half = NORMAL * math.sqrt(share * (1.0 - share) / n + weight / (4.0 * n)) / (1.0 + weight)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))
