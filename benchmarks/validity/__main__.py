@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # A network takes seconds to fit, the others less than one: they are asked more often.
     parser.add_argument("--epsilon", type=float, nargs="+", default=[0.5, 1.0, 3.0, 10.0])
     parser.add_argument("--repetitions", type=int, default=30)
-    parser.add_argument("--network-epsilon", type=float, nargs="+", default=[1.0, 3.0, 10.0])
+    parser.add_argument("--network-epsilon", type=float, nargs="+", default=[1.0, 10.0])
     parser.add_argument("--network-repetitions", type=int, default=10)
     parser.add_argument("--jobs", type=int, default=1)
     chosen = parser.parse_args(arguments)
