@@ -4,7 +4,8 @@
 no interval and covers nothing. *Width* is the median ratio of an interval's width to that of the
 interval on the real rows of the same run. *Bias* and *spread* are those of the mean of a run's
 samples, in standard errors of the real rows, root mean squares over coefficients; spread over
-repetitions, so that the noise of the mechanism is in it. Real rows have bias 0 and spread 1.
+repetitions, so that the noise of the mechanism is in it. The mean of five tables of fresh real rows
+has bias 0 and spread 0.45; that of five samples of a perfect model without privacy, 0 and 1.1.
 """
 
 from __future__ import annotations
