@@ -26,6 +26,8 @@ NAIVE = "naive"
 """Not a rule: every sample by itself, as if its rows were real."""
 ALL = "all"
 """Stands for all tables together."""
+STRONG, MEDIUM = 12.0, 3.0
+"""Sizes of true effects, in standard errors of the real rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,11 @@ class Summary:
         In standard errors of the real rows.
     lost : float
         Share of coefficients that a sample did not determine.
+    strong, medium : float
+        Share of samples with the right sign, among effects of :data:`STRONG` standard errors of the
+        real rows and more, and among those of :data:`MEDIUM` to that.
+    false : float
+        Share of samples in which an effect of zero is significant at the 5 % level.
     """
 
     table: str
@@ -68,6 +75,9 @@ class Summary:
     bias: float
     spread: float
     lost: float
+    strong: float
+    medium: float
+    false: float
 
 
 def summarise(outcomes: Sequence[Outcome]) -> list[Summary]:
@@ -97,6 +107,7 @@ def _summary(
         width[rule] = float(np.median(found)) if len(found) else float("nan")
     bias, spread = _errors(outcomes)
     points = np.array([error for o in outcomes for c in o.coefficients for _, error in _pairs(c)])
+    strong, medium, false = _answers(outcomes)
     return Summary(
         table=table,
         method=method,
@@ -107,6 +118,9 @@ def _summary(
         bias=bias,
         spread=spread,
         lost=float(np.isnan(points).mean()),
+        strong=strong,
+        medium=medium,
+        false=false,
     )
 
 
@@ -162,6 +176,27 @@ def _errors(outcomes: Sequence[Outcome]) -> tuple[float, float]:
     return float(np.sqrt(max(0.0, np.mean(squares)))), float(np.sqrt(np.mean(variances)))
 
 
+def _answers(outcomes: Sequence[Outcome]) -> tuple[float, float, float]:
+    """Return shares of right signs of strong and of medium effects, and of false positives."""
+    strong, medium, false = [], [], []
+    for c in (c for outcome in outcomes for c in outcome.coefficients):
+        points, errors = _pairs(c).T
+        if c.truth == 0.0:
+            false.append(np.abs(points) > NORMAL * errors)
+            continue
+        size = abs(c.truth) / c.fit[1] if c.fit[1] else 0.0
+        right = points * c.truth > 0.0
+        if size >= STRONG:
+            strong.append(right)
+        elif size >= MEDIUM:
+            medium.append(right)
+    return (_mean(strong), _mean(medium), _mean(false))
+
+
+def _mean(parts: Sequence[npt.NDArray[np.bool_]]) -> float:
+    return float(np.concatenate(parts).mean()) if parts else float("nan")
+
+
 def clustered(shares: FloatArray, trials: int) -> Share:
     """Return a mean share with an interval that respects that trials of a run hang together.
 
@@ -206,8 +241,8 @@ def markdown(summaries: Sequence[Summary]) -> str:
 
 _HEAD = (
     "| method | ε | fits | naive | partial | full | large | width: naive | full | large | bias | "
-    "spread | lost |",
-    "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+    "spread | lost | sign: strong | medium | false positives |",
+    "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
 )
 
 
@@ -235,6 +270,10 @@ def _line(summary: Summary) -> str:
         *widths,
         f"{summary.bias:.1f}",
         f"{summary.spread:.1f}",
-        f"{100 * summary.lost:.0f} %",
+        *(_percent(x) for x in (summary.lost, summary.strong, summary.medium, summary.false)),
     ]
     return "| " + " | ".join(cells) + " |"
+
+
+def _percent(share: float) -> str:
+    return "" if np.isnan(share) else f"{100 * share:.0f}"

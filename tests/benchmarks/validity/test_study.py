@@ -103,6 +103,19 @@ def test_what_is_not_recovered_covers_nothing() -> None:
     assert found.lost == pytest.approx(0.2)
 
 
+def test_signs_and_false_positives_are_counted_by_the_size_of_the_effect() -> None:
+    def of(truth: float, points: Sequence[float]) -> Estimated:
+        pairs = tuple((point, 1.0) for point in points)
+        return Estimated(
+            formula="y ~ x", coefficient=f"{truth}", truth=truth, fit=(truth, 1.0), samples=pairs
+        )
+
+    effects = (of(20.0, [1, 2, 3, -1, 5]), of(-5.0, [1, 2, 3, -1, 5]), of(0.0, [0, 1, 2, -3, 1]))
+    made = [Outcome(run=run(repetition=i), coefficients=effects, seconds=0.0) for i in range(2)]
+    found = coverage.summarise(made)[0]
+    assert (found.strong, found.medium, found.false) == pytest.approx((0.8, 0.2, 0.4))
+
+
 def test_bias_and_spread_are_told_apart() -> None:
     rng = np.random.default_rng(0)
     shifted = [
