@@ -317,11 +317,24 @@ def _semantic(fields: Mapping[str, Any]) -> list[str]:
     for name in fields["protected"]:
         if name not in names:
             problems.add(name, "protected, but not in the schema.", "name a column.")
+    keys = {column.name for column in columns if column.kind == Kind.KEY}
     for formula in fields["formulas"]:
-        for name in formula.replace("~", "+").split("+"):
-            if name.strip() not in names:
-                problems.add(name.strip(), "in a formula, but not in the schema.", "name a column.")
+        _check_formula(formula, names, keys, problems)
     return problems.found
+
+
+def _check_formula(text: str, names: list[str], keys: set[str], problems: _Problems) -> None:
+    left, tilde, right = text.partition("~")
+    used = [left.strip(), *(name.strip() for name in right.split("+"))]
+    if not tilde or "~" in right or "" in used or len(set(used)) < len(used):
+        fix = "write 'outcome ~ covariate + covariate', every column once."
+        problems.add(None, f"{text!r} is no formula.", fix)
+        return
+    for name in used:
+        if name not in names:
+            problems.add(name, "in a formula, but not in the schema.", "name a column.")
+        elif name in keys:
+            problems.add(name, "a key stands in a formula.", "use columns that are modelled.")
 
 
 def _check_source(column: Column, problems: _Problems) -> None:

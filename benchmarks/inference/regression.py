@@ -52,7 +52,7 @@ class Fit:
     rows : int
         Complete rows.
     replicates : ndarray of float, shape (n_groups, 2, n_coefficients)
-        Estimates and errors without each of the jackknife groups.
+        Estimates and errors without each of the jackknife groups; NaN where too little is left.
     """
 
     estimates: FloatArray
@@ -67,7 +67,7 @@ class Fit:
         return ~np.isnan(self.estimates)
 
     @classmethod
-    def nothing(cls, n_coefficients: int, rows: int) -> Self:
+    def nothing(cls, n_coefficients: int, rows: int, n_groups: int = 0) -> Self:
         """Return a fit in which nothing is determined."""
         gap = np.full(n_coefficients, np.nan)
         return cls(
@@ -75,11 +75,11 @@ class Fit:
             errors=gap,
             plain_errors=gap,
             rows=rows,
-            replicates=np.empty((0, 2, n_coefficients)),
+            replicates=np.full((n_groups, 2, n_coefficients), np.nan),
         )
 
 
-def fit(layout: Layout, rows: Rows) -> Fit:
+def fit(layout: Layout, rows: Rows, *, n_groups: int = 0) -> Fit:
     """Fit the model of a formula to a table.
 
     Parameters
@@ -88,6 +88,8 @@ def fit(layout: Layout, rows: Rows) -> Fit:
         What the coefficients are.
     rows : Rows
         The table; rows with a gap are left out.
+    n_groups : int
+        Number of jackknife groups, if replicates are wanted.
 
     Notes
     -----
@@ -107,7 +109,7 @@ def fit(layout: Layout, rows: Rows) -> Fit:
     outcome, design = rows.values[:, 0], layout.design(rows)
     n, p = design.shape
     if n <= p + 1 or np.ptp(outcome) == 0.0:
-        return Fit.nothing(p, n)
+        return Fit.nothing(p, n, n_groups)
     # Means and scales of the table itself: conditioning only, undone below.
     scale = design.std(axis=0)
     varies = scale > 1e-12 * np.abs(design).max(axis=0, initial=0.0)
@@ -115,12 +117,12 @@ def fit(layout: Layout, rows: Rows) -> Fit:
     scaled[:, ~varies] = 0.0
     kept, determined = _independent(scaled)
     if not len(kept):
-        return Fit.nothing(p, n)
+        return Fit.nothing(p, n, n_groups)
     family = layout.formula.family
     span = 1.0 if family == "logistic" else float(outcome.std())
-    solved = _solve(scaled[:, kept], outcome / span, family, rows)
+    solved = _solve(scaled[:, kept], outcome / span, family, rows, n_groups)
     if solved is None:
-        return Fit.nothing(p, n)
+        return Fit.nothing(p, n, n_groups)
     determined[kept] &= solved.settled
     unit = np.where(determined, span / np.where(varies, scale, 1.0), np.nan)
 
@@ -163,7 +165,9 @@ class _Solved:
     replicates: FloatArray
 
 
-def _solve(design: FloatArray, outcome: FloatArray, family: Family, rows: Rows) -> _Solved | None:
+def _solve(
+    design: FloatArray, outcome: FloatArray, family: Family, rows: Rows, n_groups: int
+) -> _Solved | None:
     """Fit a design of full rank; None where the algebra breaks down."""
     sm = require_extra("statsmodels.api", extra="benchmarks", purpose="A comparison of regressions")
     from statsmodels.tools.sm_exceptions import PerfectSeparationError
@@ -184,7 +188,7 @@ def _solve(design: FloatArray, outcome: FloatArray, family: Family, rows: Rows) 
             if several:
                 groups = {"groups": rows.units}
                 found = model.fit(maxiter=ITERATIONS, cov_type="cluster", cov_kwds=groups)
-            algebra = _Algebra.of(with_constant, outcome, plain.params, family, rows.groups)
+            algebra = _Algebra.of(with_constant, outcome, plain.params, family)
             step = algebra.step()
     except (np.linalg.LinAlgError, PerfectSeparationError, ValueError):
         return None
@@ -203,51 +207,56 @@ def _solve(design: FloatArray, outcome: FloatArray, family: Family, rows: Rows) 
         errors=errors[1:],
         plain_errors=plain_errors[1:],
         settled=settled[1:],
-        replicates=algebra.replicates(estimates, errors)[..., 1:],
+        replicates=algebra.replicates(errors, rows.groups, n_groups)[..., 1:],
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class _Algebra:
-    """Score and information at the estimate, by jackknife group."""
+    """Newton's method around an estimate; all arrays one row per row of the table."""
 
-    scores: FloatArray
-    information: FloatArray
+    estimate: FloatArray
+    design: FloatArray
+    residuals: FloatArray
+    weights: FloatArray
 
     @classmethod
     def of(
-        cls,
-        design: FloatArray,
-        outcome: FloatArray,
-        estimate: FloatArray,
-        family: Family,
-        groups: IntArray,
+        cls, design: FloatArray, outcome: FloatArray, estimate: FloatArray, family: Family
     ) -> Self:
         predictor = design @ estimate
-        mean = 1.0 / (1.0 + np.exp(-predictor)) if family == "logistic" else predictor
-        weight = mean * (1.0 - mean) if family == "logistic" else np.ones(len(mean))
-        scores, information = [], []
-        for group in np.unique(groups):
-            part = groups == group
-            scores.append(design[part].T @ (outcome[part] - mean[part]))
-            information.append((design[part].T * weight[part]) @ design[part])
-        return cls(scores=np.array(scores), information=np.array(information))
+        if family == "linear":
+            mean, weights = predictor, np.ones(len(predictor))
+        else:
+            mean = 1.0 / (1.0 + np.exp(-predictor))
+            weights = mean * (1.0 - mean)
+        return cls(estimate=estimate, design=design, residuals=outcome - mean, weights=weights)
+
+    def parts(self, rows: BoolArray | slice) -> tuple[FloatArray, FloatArray]:
+        """Return score and information of some rows."""
+        design = self.design[rows]
+        information = (design.T * self.weights[rows]) @ design
+        return design.T @ self.residuals[rows], information
 
     def step(self) -> FloatArray:
-        """Return what one more Newton step would add."""
-        return np.linalg.solve(self.information.sum(axis=0), self.scores.sum(axis=0))
+        """Return what one more step would add to the estimate."""
+        score, information = self.parts(slice(None))
+        return np.linalg.solve(information, score).astype(np.float64)
 
-    def replicates(self, estimate: FloatArray, errors: FloatArray) -> FloatArray:
-        """Return estimates and errors without each group; NaN where too little is left."""
-        total = self.information.sum(axis=0)
-        spread = np.diag(np.linalg.inv(total))
-        out = np.full((len(self.scores), 2, len(estimate)), np.nan)
-        for g, (score, information) in enumerate(zip(self.scores, self.information, strict=True)):
+    def replicates(self, errors: FloatArray, groups: IntArray, n_groups: int) -> FloatArray:
+        """Return estimates and errors without each group, shape (n_groups, 2, n_coefficients)."""
+        out = np.full((n_groups, 2, len(errors)), np.nan)
+        if not n_groups:
+            return out
+        score, information = self.parts(slice(None))
+        spread = np.diag(np.linalg.inv(information))
+        for group in range(n_groups):
+            gone, lost = self.parts(groups == group)
             try:
-                inverse = np.linalg.inv(total - information)
+                inverse = np.linalg.inv(information - lost)
             except np.linalg.LinAlgError:
                 continue
             with np.errstate(invalid="ignore"):
                 factor = np.sqrt(np.diag(inverse) / spread)
-            out[g] = estimate + inverse @ (self.scores.sum(axis=0) - score), errors * factor
+            out[group] = self.estimate + inverse @ (score - gone), errors * factor
         return out

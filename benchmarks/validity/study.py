@@ -105,7 +105,7 @@ def planned(
     tables: Sequence[str],
     *,
     methods: Sequence[str],
-    epsilons: Sequence[float],
+    epsilons: Mapping[str, Sequence[float]],
     delta: float,
     rows: int,
     repetitions: Mapping[str, int],
@@ -116,8 +116,8 @@ def planned(
     ----------
     tables, methods : sequence of str
         Simulators; methods and controls.
-    epsilons : sequence of float
-        Budgets of the methods.
+    epsilons : mapping of str to sequence of float
+        Budgets by method; controls have none.
     delta : float
         Budget.
     rows : int
@@ -137,7 +137,7 @@ def planned(
         for repetition, table, method in itertools.product(
             range(max(repetitions.values())), tables, methods
         )
-        for epsilon in ((None,) if method in CONTROLS else epsilons)
+        for epsilon in ((None,) if method in CONTROLS else epsilons[method])
         if repetition < repetitions[method]
     ]
 

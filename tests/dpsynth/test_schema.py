@@ -139,6 +139,11 @@ REFUSED = [
     ('rows = "private"', "rows = -3", "", "rows"),
     ('protected = ["sex"]', 'protected = ["race"]', "race", "protected"),
     ("died ~ sex + age", "died ~ sex + race", "race", "formula"),
+    ("died ~ sex + age", "died ~ sex * age", "sex * age", "formula"),
+    ("died ~ sex + age", "died ~ sex + patient_id", "patient_id", "key"),
+    ("died ~ sex + age", "died + sex + age", "", "no formula"),
+    ("died ~ sex + age", "died ~ sex + sex", "", "no formula"),
+    ("died ~ sex + age", "died ~ sex ~ age", "", "no formula"),
     ('decimals = 1', 'decimal = 1', "los_days", "unknown key"),
     ("[evaluation]", "[evaluations]", "", "unknown section"),
 ]  # fmt: skip
