@@ -17,6 +17,20 @@ if TYPE_CHECKING:
 MIN_ROWS = 1_000
 """With fewer rows in a table, sampling noise hides what a person would want to know."""
 
+PARTS = (
+    "marginals",
+    "dependence",
+    "prediction",
+    "detection",
+    "queries",
+    "support",
+    "numbers",
+    "propensity",
+    "manifold",
+    "copula",
+)
+"""Modules of this package that measure. New ones go last: the place seeds a part's generator."""
+
 
 def evaluate(
     synthetic: Source,
@@ -50,12 +64,14 @@ def evaluate(
     UtilityReport
         Validity, 1-, 2- and 3-way total variation, dependence, prediction of the declared target,
         how well the table can be told from real rows, counting queries, invented and dropped
-        combinations, and distances of numeric columns. The order of rows does not matter.
+        combinations, distances of numeric columns, and for a closer look pMSE, density and coverage,
+        and the Hellinger distance of copulas. The order of rows does not matter.
 
     Raises
     ------
     DataError
-        If a table cannot be read, lacks a column of the schema or has fewer than two rows.
+        If a table cannot be read, lacks a column of the schema or has fewer than two rows, or if
+        a named privacy unit has rows in both real tables.
     UsageError
         If the seed is not a whole number from 0.
     MissingExtraError
@@ -86,21 +102,24 @@ def evaluate(
     )
 
 
-def _measure(tables: Tables, seed: int) -> list[Section]:
+def measure_part(name: str, tables: Tables, *, seed: int) -> Section:
+    """Return what one of :data:`PARTS` measures; it does not depend on the others."""
+    import importlib
+
     import numpy as np
 
-    from benchmarks import dependence, detection, marginals, numbers, prediction, queries, support
+    part = importlib.import_module(f"benchmarks.{name}")
+    return part.measure(tables, rng=np.random.default_rng([seed, PARTS.index(name)]))
 
-    sections = [_form(tables)]
-    parts = (marginals, dependence, prediction, detection, queries, support, numbers)
-    for number, part in enumerate(parts):
-        # Each part has a stream of its own: adding one does not change the figures of another.
-        sections.append(part.measure(tables, rng=np.random.default_rng([seed, number])))
-    return sections
+
+def _measure(tables: Tables, seed: int) -> list[Section]:
+    return [_form(tables), *(measure_part(name, tables, seed=seed) for name in PARTS)]
 
 
 def _form(tables: Tables) -> Section:
-    """Say what can be said without comparing anything."""
+    """Say what can be said of the form of the tables."""
+    from benchmarks.split import repeated
+
     found = []
     share = 1.0 - len(tables.violated) / len(tables.columns)
     valid = Metric(name="validity", value=share, direction="higher", floor=1.0)
@@ -125,7 +144,7 @@ def _form(tables: Tables) -> Section:
                 f"too few rows to say much ({', '.join(small)}): compare with the floors.",
             )
         )
-    return Section(metrics=(valid,), findings=tuple(found))
+    return Section(metrics=(valid,), findings=(*found, *repeated(tables)))
 
 
 def _digest(source: Source) -> str | None:
