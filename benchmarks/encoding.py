@@ -48,7 +48,14 @@ def numbers_of(tables: Tables, table: Conformed, place: int) -> FloatArray:
     if tables.columns[place].is_numeric:
         return table.features[:, place]
     codes = table.codes[:, place]
-    return np.where(codes < tables.cells[place].inner, codes, np.nan)
+    return np.where(codes < _steps(tables, place), codes, np.nan)
+
+
+def _steps(tables: Tables, place: int) -> int:
+    """Return how many levels have an order; the one that is reserved for the unlisted has none."""
+    column = tables.columns[place]
+    reserved = column.other is None and column.categories != "discover"
+    return tables.cells[place].inner - int(reserved)
 
 
 def is_ordered(tables: Tables, place: int) -> bool:
@@ -112,7 +119,7 @@ class Encoding:
 def _range(tables: Tables, place: int) -> tuple[float, float]:
     column = tables.columns[place]
     if not column.is_numeric:
-        low, high = 0.0, tables.cells[place].inner - 1.0
+        low, high = 0.0, _steps(tables, place) - 1.0
     elif isinstance(column.bounds, tuple):
         low, high = float(column.bounds[0]), float(column.bounds[1])
     else:

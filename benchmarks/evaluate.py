@@ -64,8 +64,8 @@ def evaluate(
     UtilityReport
         Validity, 1-, 2- and 3-way total variation, dependence, prediction of the declared target,
         how well the table can be told from real rows, counting queries, invented and dropped
-        combinations, distances of numeric columns, and for a closer look pMSE, density and coverage,
-        and the Hellinger distance of copulas. The order of rows does not matter.
+        combinations, distances of numeric columns, and for a closer look pMSE, density and
+        coverage, and the Hellinger distance of copulas. The order of rows does not matter.
 
     Raises
     ------
