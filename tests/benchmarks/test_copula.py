@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy.stats import multivariate_normal
 
@@ -40,7 +39,9 @@ def test_it_is_stable_for_many_columns_and_small_distances() -> None:
     assert hellinger(wide, wide) == pytest.approx(0.0, abs=1e-6)
     assert 0.99 < hellinger(wide, np.eye(400)) <= 1.0
     # H² of two correlations near 0 is about their squared difference over 8.
-    assert hellinger(correlated(0.0), correlated(1e-6)) == pytest.approx(1e-6 / np.sqrt(8), rel=1e-3)
+    assert hellinger(correlated(0.0), correlated(1e-6)) == pytest.approx(
+        1e-6 / np.sqrt(8), rel=1e-3
+    )
 
 
 def test_normal_scores_have_the_law_of_their_name() -> None:
@@ -94,9 +95,7 @@ def test_groups_are_left_out_as_if_they_had_never_been_there() -> None:
     # Scores keep the ranks of the whole table, so that this holds closely, not exactly.
     for group in (0, 7):
         fewer = tables.fit.take(np.flatnonzero(tables.fit.groups != group))
-        np.testing.assert_allclose(
-            moments.without[group], Moments(tables, fewer).whole, atol=0.02
-        )
+        np.testing.assert_allclose(moments.without[group], Moments(tables, fewer).whole, atol=0.02)
 
 
 def test_intervals_cover_what_repetition_shows() -> None:

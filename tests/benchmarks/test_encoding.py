@@ -64,9 +64,7 @@ def test_rare_levels_of_a_long_list_share_a_corner() -> None:
 def test_the_synthetic_table_does_not_decide_how_it_is_encoded() -> None:
     far = pair_frame(60, 3).assign(x=1.9e6)
     one, other = (pair_tables(frame, n=60) for frame in (far, pair_frame(60, 4)))
-    np.testing.assert_array_equal(
-        Encoding(one).matrix(one.fit), Encoding(other).matrix(other.fit)
-    )
+    np.testing.assert_array_equal(Encoding(one).matrix(one.fit), Encoding(other).matrix(other.fit))
 
 
 def test_what_was_discovered_is_scaled_by_the_real_rows_and_stays_finite() -> None:

@@ -38,9 +38,7 @@ def naive(real: np.ndarray, made: np.ndarray) -> dict[str, float]:
     for level in LEVELS:
         precise.append(np.mean(outer <= np.quantile(inner**2, level) ** 0.5))
         edge = np.quantile(middle**2, level) ** 0.5
-        recalled.append(
-            np.mean([balls[i][j] and middle[j] <= edge for i, j in enumerate(nearest)])
-        )
+        recalled.append(np.mean([balls[i][j] and middle[j] <= edge for i, j in enumerate(nearest)]))
     return {
         "density": np.sum(balls) / (NEIGHBOURS * len(made)),
         "coverage": np.mean(np.any(balls, axis=1)),
