@@ -142,7 +142,7 @@ def test_both_train_on_as_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("benchmarks.models.fitted", recorded)
     found = figures(run(tables(task_frame(150, 3))))
-    assert rows == [150] * 4
+    assert rows == [150] * 6
     assert {found[f"{name}.boosting.auroc"].n for name in ("tstr", "trtr")} == {150}
     ours = task_frame(150, 3).astype({"t": object})
     ours.loc[:49, "t"] = None
