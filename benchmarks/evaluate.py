@@ -11,6 +11,7 @@ from dpsynth.evidence import Finding, Severity
 
 if TYPE_CHECKING:
     from benchmarks.discretise import Tables
+    from dpsynth.privacy import Budget
     from dpsynth.schema import Schema
     from dpsynth.table import Source
 
@@ -26,6 +27,7 @@ def evaluate(
     *,
     seed: int = 0,
     table_sha256: str | None = None,
+    budget: Budget | None = None,
 ) -> UtilityReport:
     """Compare a synthetic table with the rows it was fitted to and with rows nothing has seen.
 
@@ -44,13 +46,17 @@ def evaluate(
     table_sha256 : str, optional
         Digest of the file that will be released. By default that of ``synthetic`` where it is a
         path; needed for :meth:`~benchmarks.report.UtilityReport.evidence`.
+    budget : Budget, optional
+        What the table was released under. Models are then trained under the same (ε, δ) on the
+        fitted rows, for comparison only: nothing is booked, and no such model leaves this function.
 
     Returns
     -------
     UtilityReport
         Validity, 1-, 2- and 3-way total variation, dependence, prediction of the declared target,
-        how well the table can be told from real rows, counting queries, invented and dropped
-        combinations, and distances of numeric columns. The order of rows does not matter.
+        groups of protected columns, how well the table can be told from real rows, counting
+        queries, invented and dropped combinations, and distances of numeric columns. The order of
+        rows does not matter.
 
     Raises
     ------
@@ -72,7 +78,7 @@ def evaluate(
     from benchmarks.discretise import conform_tables
 
     tables = conform_tables(synthetic, fit, holdout, schema, seed=seed)
-    sections = _measure(tables, seed)
+    sections = _measure(tables, seed, budget)
     return UtilityReport(
         schema_name=schema.name,
         schema_sha256=schema.digest(),
@@ -86,16 +92,26 @@ def evaluate(
     )
 
 
-def _measure(tables: Tables, seed: int) -> list[Section]:
+def _measure(tables: Tables, seed: int, budget: Budget | None) -> list[Section]:
+    from functools import partial
+
     import numpy as np
 
-    from benchmarks import dependence, detection, marginals, numbers, prediction, queries, support
+    from benchmarks import dependence, detection, learners, marginals, numbers, queries, support
 
     sections = [_form(tables)]
-    parts = (marginals, dependence, prediction, detection, queries, support, numbers)
+    parts = (
+        marginals.measure,
+        dependence.measure,
+        partial(learners.measure, budget=budget),
+        detection.measure,
+        queries.measure,
+        support.measure,
+        numbers.measure,
+    )
     for number, part in enumerate(parts):
         # Each part has a stream of its own: adding one does not change the figures of another.
-        sections.append(part.measure(tables, rng=np.random.default_rng([seed, number])))
+        sections.append(part(tables, rng=np.random.default_rng([seed, number])))
     return sections
 
 

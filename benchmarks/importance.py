@@ -1,4 +1,4 @@
-"""Do models of the synthetic table and of real rows find the same columns useful?
+"""Do models of the synthetic table and of real rows find the same columns useful? By permutation.
 
 Two models can predict equally well for different reasons. The importance of a column is what the
 boosted trees lose on the holdout when its values are shuffled among the rows; both models see the
@@ -14,7 +14,7 @@ from benchmarks import models
 from benchmarks.discretise import Conformed, Tables
 from benchmarks.models import Learner
 from benchmarks.report import Metric, Section
-from benchmarks.scores import percentile_interval, unit_weights
+from benchmarks.scores import at_once, percentile_interval, unit_weights
 from benchmarks.training import Task, Trained
 from dpsynth.evidence import Finding
 
@@ -27,12 +27,9 @@ DRAWS = 200
 """Bootstrap draws over the units of these rows."""
 
 _MODEL = "boosting"
-_CHUNK = 50
 
 
-def measure(
-    tables: Tables, *, rng: np.random.Generator, trained: Trained | Finding
-) -> Section:
+def measure(tables: Tables, *, rng: np.random.Generator, trained: Trained | Finding) -> Section:
     """Compare permutation importances between TSTR and TRTR by Kendall's τ.
 
     Parameters
@@ -62,9 +59,7 @@ def measure(
     kept = np.sort(rng.permutation(len(task.test))[:MOST_ROWS])
     task = Task(tables, task.place, task.test.take(kept))
     learners = {name: trained.learners[name, _MODEL] for name in ("tstr", "trtr")}
-    weights = np.vstack(
-        [np.ones((1, len(task.test))), unit_weights(task.test.units, DRAWS, rng)]
-    )
+    weights = np.vstack([np.ones((1, len(task.test))), unit_weights(task.test.units, DRAWS, rng)])
     with models.one_thread():
         for number, half in enumerate(_halves(trained.train["trtr"], rng)):
             learners[f"half{number}"] = task.learn(half, _MODEL, trained.seed)
@@ -142,8 +137,9 @@ def _scores(
     task: Task, learner: Learner, matrix: FloatArray, weights: FloatArray, score: str
 ) -> FloatArray:
     outcome = task.outcome(learner, matrix)
+    step = at_once(len(outcome))
     parts = [
-        outcome.scores(weights[start : start + _CHUNK])[score]
-        for start in range(0, len(weights), _CHUNK)
+        outcome.scores(weights[start : start + step])[score]
+        for start in range(0, len(weights), step)
     ]
     return np.concatenate(parts)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from benchmarks import training
 from benchmarks.discretise import Tables
 from benchmarks.report import Metric, Section
-from benchmarks.scores import Outcome, percentile_interval, unit_weights, whole
+from benchmarks.scores import Outcome, at_once, percentile_interval, unit_weights, whole
 from benchmarks.training import MODELS, Trained
 from dpsynth.evidence import Finding, Severity
 
@@ -30,8 +30,6 @@ DRAWS = 1_000
 """Bootstrap draws over the units of the holdout."""
 FLAGGED = 0.05
 """A gap in AUROC or R² that is surely above this becomes a finding."""
-
-_CHUNK = 50
 
 
 def measure(
@@ -87,8 +85,9 @@ def bootstrap(
 ) -> Drawn:
     """Score all outcomes under the same draws of units, so that differences are paired."""
     parts: dict[tuple[str, str], list[dict[str, FloatArray]]] = {key: [] for key in outcomes}
-    for start in range(0, draws, _CHUNK):
-        weights = unit_weights(units, min(_CHUNK, draws - start), rng)
+    step = at_once(len(units))
+    for start in range(0, draws, step):
+        weights = unit_weights(units, min(step, draws - start), rng)
         for key, outcome in outcomes.items():
             parts[key].append(outcome.scores(weights))
     return {

@@ -1,4 +1,4 @@
-"""Release data, or a model? Models trained under differential privacy on the fitted rows themselves.
+"""Release data, or a model? Models that are trained under differential privacy on the fitted rows.
 
 They stand beside TSTR: the same task, the same rows, the same ε. Where one of them does much better
 than learners of the synthetic table, and prediction is all that is wanted, a model would have been
