@@ -21,7 +21,7 @@ from dpsynth.evidence import Finding
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-MOST_ROWS = 5_000
+MOST_ROWS = 3_000
 """Holdout rows that columns are shuffled in."""
 DRAWS = 200
 """Bootstrap draws over the units of these rows."""

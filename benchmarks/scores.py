@@ -34,7 +34,7 @@ class Ranked:
     def __init__(self, scores: FloatArray, positive: npt.NDArray[np.bool_]) -> None:
         self._order = np.argsort(-scores, kind="stable")
         ordered = scores[self._order]
-        self._ends = np.flatnonzero(np.r_[ordered[1:] != ordered[:-1], True])
+        self._starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
         self._positive = positive[self._order]
 
     def score(self, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -51,14 +51,16 @@ class Ranked:
             NaN where a side has no weight.
         """
         ordered = weights[:, self._order]
-        hits = np.cumsum(ordered * self._positive, axis=1)[:, self._ends]
-        misses = np.cumsum(ordered, axis=1)[:, self._ends] - hits
+        # Rows of one score count together.
+        gained = np.add.reduceat(ordered * self._positive, self._starts, axis=1)
+        mass = np.add.reduceat(ordered, self._starts, axis=1)
+        hits, passed = np.cumsum(gained, axis=1), np.cumsum(mass, axis=1)
+        positives = hits[:, -1]
+        negatives = passed[:, -1] - positives
         with np.errstate(invalid="ignore", divide="ignore"):
-            gained = np.diff(hits, axis=1, prepend=0.0)
-            passed = np.diff(misses, axis=1, prepend=0.0)
-            area = (passed * (hits - gained / 2)).sum(axis=1) / (hits[:, -1] * misses[:, -1])
-            precision = np.nan_to_num(hits / (hits + misses))
-            average = (gained * precision).sum(axis=1) / hits[:, -1]
+            area = ((mass - gained) * (hits - gained / 2)).sum(axis=1) / (positives * negatives)
+            precision = np.divide(hits, passed, out=np.zeros_like(hits), where=passed > 0)
+            average = (gained * precision).sum(axis=1) / positives
         return area, average
 
 
@@ -185,7 +187,10 @@ class Classified:
         squares = (probabilities - np.eye(probabilities.shape[1])[truth]) ** 2
         # As usual for two classes, half of the sum over both.
         self._squares = squares.sum(axis=1) / (2.0 if len(classes) == 1 else 1.0)
-        self._hit = probabilities.argmax(axis=1) == truth
+        self._by_class = np.argsort(truth, kind="stable")
+        self._hit = (probabilities.argmax(axis=1) == truth)[self._by_class]
+        present, self._starts = np.unique(truth[self._by_class], return_index=True)
+        self._counted = np.isin(present, list(self.recalled))
 
     def __len__(self) -> int:
         return len(self._squares)
@@ -205,11 +210,11 @@ class Classified:
         }
 
     def _recall(self, weights: FloatArray) -> FloatArray:
-        place = np.eye(self.probabilities.shape[1])[self.truth][:, list(self.recalled)]
-        there = weights @ place
-        with np.errstate(invalid="ignore"):
-            recall = (weights @ (place * self._hit[:, None])) / there
-        return _mean_defined(list(recall.T))
+        ordered = weights[:, self._by_class]
+        there = np.add.reduceat(ordered, self._starts, axis=1)
+        right = np.add.reduceat(ordered * self._hit, self._starts, axis=1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return _mean_defined(list((right / there).T[self._counted]))
 
 
 class Regressed:
