@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from benchmarks.report import Metric, Section, UtilityReport
@@ -55,8 +56,8 @@ def evaluate(
     UtilityReport
         Validity, 1-, 2- and 3-way total variation, dependence, prediction of the declared target,
         groups of protected columns, how well the table can be told from real rows, counting
-        queries, invented and dropped combinations, and distances of numeric columns. The order of
-        rows does not matter.
+        queries, invented and dropped combinations, distances of numeric columns, and the error of a
+        workload. The order of rows does not matter.
 
     Raises
     ------
@@ -92,26 +93,44 @@ def evaluate(
     )
 
 
-def _measure(tables: Tables, seed: int, budget: Budget | None) -> list[Section]:
-    from functools import partial
+def parts() -> tuple[ModuleType, ...]:
+    """Return the families of measurements in the order in which they are taken."""
+    from benchmarks import (
+        dependence,
+        details,
+        detection,
+        learners,
+        marginals,
+        numbers,
+        queries,
+        support,
+        workload,
+    )
 
+    # New parts come last: the streams of the others stay what they are.
+    return (
+        marginals,
+        dependence,
+        learners,
+        detection,
+        queries,
+        support,
+        numbers,
+        workload,
+        details,
+    )
+
+
+def _measure(tables: Tables, seed: int, budget: Budget | None) -> list[Section]:
     import numpy as np
 
-    from benchmarks import dependence, detection, learners, marginals, numbers, queries, support
+    from benchmarks import learners
 
     sections = [_form(tables)]
-    parts = (
-        marginals.measure,
-        dependence.measure,
-        partial(learners.measure, budget=budget),
-        detection.measure,
-        queries.measure,
-        support.measure,
-        numbers.measure,
-    )
-    for number, part in enumerate(parts):
+    for number, part in enumerate(parts()):
         # Each part has a stream of its own: adding one does not change the figures of another.
-        sections.append(part(tables, rng=np.random.default_rng([seed, number])))
+        more = {"budget": budget} if part is learners else {}
+        sections.append(part.measure(tables, rng=np.random.default_rng([seed, number]), **more))
     return sections
 
 

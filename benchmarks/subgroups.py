@@ -16,9 +16,10 @@ import numpy.typing as npt
 from scipy.stats import norm, t
 
 from benchmarks import group_scores, jackknife
+from benchmarks.counting import subsets
 from benchmarks.discretise import GROUPS, Conformed, Tables
 from benchmarks.groups import Partition, partitions, protected
-from benchmarks.marginals import sampling_floor, subsets, total_variation
+from benchmarks.marginals import sampling_floor, total_variation
 from benchmarks.report import Metric, Section, Worst
 from benchmarks.training import Trained
 from dpsynth.evidence import Finding, Severity
@@ -225,7 +226,7 @@ def _excess(fit: npt.NDArray, other: npt.NDArray) -> float:
     if not m:
         return 1.0
     floor = sampling_floor((fit + other) / (n + m), n, m)
-    return total_variation(fit / n, other / m) - floor
+    return float(total_variation(fit / n, other / m)) - floor
 
 
 def _distance_metric(

@@ -10,6 +10,7 @@ from typing import Any
 
 from dpsynth import __version__
 from dpsynth.errors import UsageError
+from dpsynth.evidence import Evidence
 from dpsynth.filters import Measures, StopRule
 from dpsynth.ledger.entries import FORMAT
 from dpsynth.ledger.owner import Owner
@@ -110,6 +111,17 @@ def released_body(name: str, *, table_sha256: str, charges: tuple[str, ...]) -> 
         "name": _name(name, "release"),
         "table_sha256": table_sha256,
         "charges": charges,
+    }
+
+
+def judged_body(evidence: Evidence, *, criteria_sha256: str | None) -> dict[str, Any]:
+    """Return the entry of a verdict on a table."""
+    return {
+        "kind": evidence.kind,
+        "table_sha256": evidence.table_sha256,
+        "verdict": str(evidence.verdict),
+        "disclosure": evidence.disclosure,
+        "criteria_sha256": criteria_sha256,
     }
 
 

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, NoReturn, Self
 
 from dpsynth.errors import BudgetError, IntegrityError, UsageError
+from dpsynth.evidence import Evidence
 from dpsynth.filters import FAILURE_SHARE, FilterKind, stop_rule
+from dpsynth.ledger import datasets
 from dpsynth.ledger import replay as replays
 from dpsynth.ledger.admission import decide, other_unit, understated, what_is_left
 from dpsynth.ledger.anchors import Anchor, AnchorNotes
 from dpsynth.ledger.bodies import (
     dataset_body,
     first_entries,
+    judged_body,
     plan_body,
     refused_body,
     released_body,
     reserved_body,
 )
 from dpsynth.ledger.charge import Charge
+from dpsynth.ledger.datasets import Row
 from dpsynth.ledger.entries import ChargeState, damaged
+from dpsynth.ledger.judgements import Judgement
 from dpsynth.ledger.moves import Moves
 from dpsynth.ledger.pricing import Price, price
 from dpsynth.ledger.recomputing import recompute
@@ -34,8 +40,6 @@ from dpsynth.privacy import Budget, NeighbouringRelation, Plan, PrivacyUnit
 if TYPE_CHECKING:
     from dpsynth.certificate import Statement
 
-Row = dict[str, Any]
-
 
 class Ledger:
     """The book of one population's budget.
@@ -45,8 +49,9 @@ class Ledger:
 
     Privacy
     -------
-    The ledger holds parameters and times, never anything computed from data. It is confidential
-    nevertheless: which plans were run on whom, and when, is nobody else's business.
+    The ledger holds parameters, times and verdicts on tables; a verdict may be computed from real
+    rows, and nothing else is. It is confidential: which plans were run on whom, when, and what
+    came of them, is nobody else's business. What may leave it is :meth:`statement`.
     """
 
     def __init__(self, store: Store, replay: Replay, notes: AnchorNotes | None) -> None:
@@ -254,7 +259,7 @@ class Ledger:
                 raise UsageError(
                     f"the ledger has a dataset {name!r} already.", fix="choose another name."
                 )
-            _refuse_twin(known, name, content_hmac)
+            datasets.refuse_twin(known, name, content_hmac)
             body = dataset_body(name, self._population["population_id"], content_hmac)
             self._store.append("dataset", body)
 
@@ -281,12 +286,12 @@ class Ledger:
         -------
         That a table is the one that was entered is outside the guarantee, like its form.
         """
-        if not _is_new(self._known_datasets(), dataset, content_hmac):
+        if not datasets.is_new(self._known_datasets(), dataset, content_hmac):
             return
         with self._store.writing():
             # Once more: another process may have been quicker, with this table or another.
             known = self._datasets()
-            if _is_new(known, dataset, content_hmac):
+            if datasets.is_new(known, dataset, content_hmac):
                 body = {"dataset_id": known[dataset]["dataset_id"], "content_hmac": content_hmac}
                 self._store.append("identified", body)
 
@@ -321,7 +326,7 @@ class Ledger:
         """
         if not plan.charges:
             raise UsageError("the plan runs no mechanism, so that there is nothing to book.")
-        dataset_id = _row(self._known_datasets(), dataset)["dataset_id"]
+        dataset_id = datasets.find(self._known_datasets(), dataset)["dataset_id"]
         if plan.unit != self.unit:
             refusal = other_unit(plan, self.unit, left=self._left())
             self._refuse(refusal, plan, dataset_id, epsilon=None)
@@ -423,6 +428,33 @@ class Ledger:
                     raise UsageError("a release needs a charge that was touched.")
             body = released_body(name, table_sha256=table_sha256, charges=charges)
             self._store.append("released", body)
+
+    def record_verdict(self, evidence: Evidence, *, criteria_sha256: str | None = None) -> None:
+        """Enter what an audit or an evaluation made of a table, for good.
+
+        Parameters
+        ----------
+        evidence : Evidence
+            Its kind, verdict and the digest of the table are entered; no figure is.
+        criteria_sha256 : str, optional
+            Digest of the criteria that were fixed before.
+
+        Notes
+        -----
+        An audit that is repeated until it passes proves nothing: what it said first stays here.
+        """
+        body = judged_body(evidence, criteria_sha256=criteria_sha256)
+        with self._store.writing():
+            self._store.append("judged", body)
+
+    def verdicts(self, table_sha256: str) -> tuple[Judgement, ...]:
+        """Return what was entered about a table, oldest first."""
+        with self._store.reading():
+            rows = self._store.rows(
+                "SELECT time, body FROM entry WHERE kind = 'judged' ORDER BY seq"
+            )
+        found = (Judgement.of(row["time"], json.loads(row["body"])) for row in rows)
+        return tuple(line for line in found if line.table_sha256 == table_sha256)
 
     # -- looking -------------------------------------------------------------------------------
 
@@ -566,46 +598,6 @@ class Ledger:
         with self._store.writing():
             self._store.append("refused", body)
         raise refusal
-
-
-def _row(known: dict[str, Row], name: str) -> Row:
-    if name not in known:
-        names = ", ".join(repr(other) for other in known)
-        raise UsageError(
-            f"the ledger knows no dataset {name!r}; it knows {names}.",
-            fix="name one of these, or add the dataset to the population it is about.",
-        )
-    return known[name]
-
-
-def _is_new(known: dict[str, Row], dataset: str, content_hmac: str | None) -> bool:
-    """Tell whether a digest is to be entered; refuse one that is not the dataset's."""
-    entered = _row(known, dataset)["content_hmac"]
-    if content_hmac is None:
-        if entered is None:
-            return False
-        raise UsageError(
-            f"the dataset {dataset!r} is recognised by a keyed digest, and no key is given.",
-            code="DPS517",
-            fix="give the custodian's key.",
-        )
-    _refuse_twin(known, dataset, content_hmac)
-    if entered is not None and entered != content_hmac:
-        raise IntegrityError(
-            f"this table is not the one that was entered as {dataset!r}, or the key is "
-            "another one.",
-            code="DPS616",
-            fix="enter it as a dataset of its own: it charges the same budget.",
-        )
-    return entered is None
-
-
-def _refuse_twin(known: dict[str, Row], name: str, content_hmac: str | None) -> None:
-    for other, row in known.items():
-        if other != name and content_hmac is not None and row["content_hmac"] == content_hmac:
-            raise IntegrityError(
-                f"this table was entered as {other!r} before.", code="DPS616", fix="name it so."
-            )
 
 
 def _create(path: str | Path) -> Database:

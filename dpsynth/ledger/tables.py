@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from dpsynth.errors import IntegrityError
 from dpsynth.ledger.entries import Entry
+from dpsynth.ledger.judgements import Judgement
 
 
 class Field(NamedTuple):
@@ -128,6 +129,9 @@ def change(entry: Entry, body: Mapping[str, Any]) -> Change | None:
     """
     match entry.kind:
         case "ledger" | "refused":
+            return None
+        case "judged":
+            Judgement.of(entry.time, body)  # malformed otherwise
             return None
         case "population":
             return _new(
