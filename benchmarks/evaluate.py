@@ -13,7 +13,10 @@ from dpsynth.evidence import Finding, Severity
 if TYPE_CHECKING:
     from types import ModuleType
 
+    import numpy as np
+
     from benchmarks.discretise import Tables
+    from dpsynth.privacy import Budget
     from dpsynth.schema import Schema
     from dpsynth.table import Source
 
@@ -29,6 +32,7 @@ def evaluate(
     *,
     seed: int = 0,
     table_sha256: str | None = None,
+    budget: Budget | None = None,
 ) -> UtilityReport:
     """Compare a synthetic table with the rows it was fitted to and with rows nothing has seen.
 
@@ -47,15 +51,18 @@ def evaluate(
     table_sha256 : str, optional
         Digest of the file that will be released. By default that of ``synthetic`` where it is a
         path; needed for :meth:`~benchmarks.report.UtilityReport.evidence`.
+    budget : Budget, optional
+        What the table was released under. Models are then trained under the same (ε, δ) on the
+        fitted rows, for comparison only: nothing is booked, and no such model leaves this function.
 
     Returns
     -------
     UtilityReport
         Validity, 1-, 2- and 3-way total variation, dependence, prediction of the declared target,
-        how well the table can be told from real rows, counting queries, invented and dropped
-        combinations, distances of numeric columns, and the error of a workload; for a closer look
-        pMSE, density and coverage, and the Hellinger distance of copulas. The order of rows does
-        not matter.
+        groups of protected columns, how well the table can be told from real rows, counting
+        queries, invented and dropped combinations, distances of numeric columns, and the error of a
+        workload; for a closer look pMSE, density and coverage, the Hellinger distance of copulas
+        and what the learners go by. The order of rows does not matter.
 
     Raises
     ------
@@ -78,7 +85,7 @@ def evaluate(
     from benchmarks.discretise import conform_tables
 
     tables = conform_tables(synthetic, fit, holdout, schema, seed=seed)
-    sections = _measure(tables, seed)
+    sections = _measure(tables, seed, budget)
     return UtilityReport(
         schema_name=schema.name,
         schema_sha256=schema.digest(),
@@ -99,10 +106,10 @@ def parts() -> tuple[ModuleType, ...]:
         dependence,
         details,
         detection,
+        learners,
         manifold,
         marginals,
         numbers,
-        prediction,
         propensity,
         queries,
         support,
@@ -112,7 +119,7 @@ def parts() -> tuple[ModuleType, ...]:
     return (
         marginals,
         dependence,
-        prediction,
+        learners,
         detection,
         queries,
         support,
@@ -125,14 +132,20 @@ def parts() -> tuple[ModuleType, ...]:
     )
 
 
-def _measure(tables: Tables, seed: int) -> list[Section]:
+def stream(part: ModuleType, seed: int) -> np.random.Generator:
+    """Return the generator of a part: adding one does not change the figures of another."""
     import numpy as np
+
+    return np.random.default_rng([seed, *part.__name__.encode()])
+
+
+def _measure(tables: Tables, seed: int, budget: Budget | None) -> list[Section]:
+    from benchmarks import learners
 
     sections = [_form(tables)]
     for part in parts():
-        # Each part has a stream of its own: adding one does not change the figures of another.
-        stream = np.random.default_rng([seed, *part.__name__.encode()])
-        sections.append(part.measure(tables, rng=stream))
+        more = {"budget": budget} if part is learners else {}
+        sections.append(part.measure(tables, rng=stream(part, seed), **more))
     return sections
 
 
