@@ -142,7 +142,7 @@ def seal(
             "files": {name: _sha256(data) for name, data in files.items()},
             "plan": model.plan_.spec(),
             "noise": model.privacy_["noise"],
-            "ledger": _ledger_part(ledger, charges),
+            "ledger": _ledger_part(ledger, charges, model.privacy_["ledger"]),
             "evidence": [manifest.evidence_entry(p.name, p.item, _sha256(p.content))
                          for p in published],
             "confidential": sorted({item.kind for item in evidence if not item.is_public}),
@@ -279,7 +279,9 @@ def _charges(model: Synthesizer, evidence: Sequence[Evidence]) -> list[str]:
     return list(dict.fromkeys(charges))
 
 
-def _ledger_part(ledger: Ledger, charges: Sequence[str]) -> dict[str, Any]:
+def _ledger_part(
+    ledger: Ledger, charges: Sequence[str], anchor: Mapping[str, Any]
+) -> dict[str, Any]:
     statement = ledger.statement()
     lines = {line.id: line.to_dict() for line in statement.charges}
     if not set(charges) <= set(lines):
@@ -290,8 +292,9 @@ def _ledger_part(ledger: Ledger, charges: Sequence[str]) -> dict[str, Any]:
         )
     return {
         "ledger_id": statement.ledger_id,
-        "sequence": statement.sequence,
-        "head": statement.head,
+        # As the fit left it: what is entered later may be a verdict, and depend on real rows.
+        "sequence": anchor["sequence"],
+        "head": anchor["head"],
         "population": statement.population,
         "filter": statement.filter,
         "n_policy": statement.n_policy,

@@ -17,6 +17,7 @@ from dpsynth.evidence import Evidence, Verdict
 from dpsynth.release import verify
 from tests.conftest import BUDGET, open_ledger, patients_frame, patients_schema
 from tests.dpsynth.release.examples import (
+    CANARIES,
     SECRET,
     Fitted,
     evidence,
@@ -214,6 +215,17 @@ def test_figures_that_were_bought_are_part_of_the_price(tmp_path: Path) -> None:
     unpaid = replace(bought, metrics={"metrics": {}})
     with pytest.raises(GateError, match="DPS304"):
         sealed((model, ledger), tmp_path / "b", frame=frame, items=[unpaid, *items[1:]])
+
+
+@pytest.mark.parametrize("canaries", ["text", {}, {**CANARIES, "bounds": [{}]}])
+def test_public_evidence_of_another_form_is_refused(
+    fitted: Fitted, tmp_path: Path, canaries: object
+) -> None:
+    frame = fitted[0].sample(20)
+    other = evidence(frame, "audit", disclosure="post-processing", metrics={"canaries": canaries})
+    with pytest.raises(IntegrityError, match="does not have its form"):
+        sealed(fitted, tmp_path, frame=frame, items=[*internal_evidence(frame), other])
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_winner_of_a_private_search_can_be_released(tmp_path: Path) -> None:
