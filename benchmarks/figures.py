@@ -317,7 +317,7 @@ def dumbbells(report: UtilityReport) -> Figure | None:
                 Lane(
                     label=_model(metric),
                     value=f"{metric.value:.3f}",
-                    bar=_bar(axis, metric.defined("ci_low"), metric.defined("ci_high")),
+                    bar=_bar(axis, *(metric.interval or (None, None))),
                     marks=_marks(axis, marks[metric.name]),
                     link=_bar(axis, metric.defined("value"), metric.defined("floor")),
                 )
@@ -331,7 +331,7 @@ def dumbbells(report: UtilityReport) -> Figure | None:
             (
                 _model(metric),
                 f"{metric.value:.3f}",
-                _interval(metric.defined("ci_low"), metric.defined("ci_high")),
+                _interval(*(metric.interval or (None, None))),
                 _digits(metric.defined("floor")),
                 _digits(metric.references.get("dummy")),
                 _digits(metric.references.get("dp-trained")),

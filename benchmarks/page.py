@@ -142,7 +142,7 @@ def bullet(line: Line) -> Lane | None:
         (shape, metric.defined(name)) for shape, name in series
     ]
     ends = [value for _, value in known if value is not None]
-    between = line.interval or ()
+    between = metric.interval or ()
     low, high = span([*ends, *between], room=0.08)
     # Without a landmark the axis ends where nothing could be worse: nobody takes the best that was
     # seen for the best there is.
@@ -168,7 +168,7 @@ def _digest(report: UtilityReport) -> str:
 
 def _parameters(report: UtilityReport) -> list[tuple[str, str]]:
     """Return what an evaluation depends on beside its tables and its seed."""
-    from benchmarks import detection, discretise, marginals, prediction, queries
+    from benchmarks import detection, discretise, marginals, queries
 
     found = [
         ("Bins of a number", discretise.BINS),
@@ -178,8 +178,6 @@ def _parameters(report: UtilityReport) -> list[tuple[str, str]]:
         ("Counting queries", queries.QUERIES),
         ("Most rows of a side, told from real rows", detection.MOST_ROWS),
         ("Folds", detection.FOLDS),
-        ("Most training rows of a learner", prediction.MOST_ROWS),
-        ("Bootstrap draws", prediction.DRAWS),
     ]
     limits = (
         f"{name.replace('_', ' ')} {at:g}" for name, at in report.thresholds.to_dict().items()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from benchmarks.scorecard import Line
-from benchmarks.uses import Criterion, Use
+from benchmarks.uses import Use
 
 if TYPE_CHECKING:
     from benchmarks.report import UtilityReport
@@ -48,7 +48,7 @@ def to_text(report: UtilityReport, banner: str) -> str:
         "floor: what a perfect table would give, by sampling alone or by real rows to learn from. "
         "landmark: no skill, such as independent columns. skill: 1 at the floor, 0 at the landmark."
     )
-    lines += ["", f"  {'FIT FOR':<30}by thresholds that were set before the evaluation"]
+    lines += ["", f"  {'FIT FOR':<46}figures beyond their floor, 95 % interval, threshold"]
     for use in report.uses:
         lines += _use(use)
     for title, name in WORST:
@@ -68,8 +68,8 @@ def _card(line: Line) -> Iterator[str]:
     if line.metric is None:
         yield f"  {line.label:<30}{'not measured':>8}"
         return
-    metric, between = line.metric, line.interval
-    interval = "" if between is None else f"[{between[0]:.3f}, {between[1]:.3f}]"
+    metric = line.metric
+    interval = _interval(metric.interval)
     arrow = "↓" if metric.direction == "lower" else "↑"
     yield (
         f"  {f'{line.label} {arrow}':<30}{_number(metric.value):>8}{_number(metric.floor):>9}"
@@ -79,20 +79,14 @@ def _card(line: Line) -> Iterator[str]:
 
 
 def _use(use: Use) -> Iterator[str]:
-    yield f"  {use.name:<30}{str(use.fitness).upper()}"
+    yield f"  {use.name:<46}{str(use.fitness).upper()}"
     for criterion in use.criteria:
-        yield from _wrapped(f"{criterion.label}: {_held(criterion)}", indent=4)
-
-
-def _held(criterion: Criterion) -> str:
-    """Return what a criterion says, as a person reads it."""
-    limit = f"{criterion.side} {criterion.limit:g} accepted"
-    if criterion.value is None:
-        return f"{criterion.fitness} ({limit})"
-    between = ""
-    if criterion.low is not None and criterion.high is not None:
-        between = f" [{criterion.low:.3f}, {criterion.high:.3f}]"
-    return f"{criterion.value:.3f}{between}, {limit}: {criterion.fitness}"
+        limit = f"{'≥' if criterion.side == 'at least' else '≤'} {criterion.limit:g}"
+        value = "" if criterion.value is None else _number(criterion.value)
+        interval = _interval(criterion.interval)
+        yield (
+            f"    {criterion.label:<42}{value:>7}  {interval:<17}{limit:<8}{criterion.fitness}"
+        ).rstrip()
 
 
 def _wrapped(text: str, *, indent: int = 2) -> list[str]:
@@ -105,5 +99,11 @@ def _wrapped(text: str, *, indent: int = 2) -> list[str]:
     )
 
 
+def _interval(ends: tuple[float, float] | None) -> str:
+    return "" if ends is None else f"[{_number(ends[0])}, {_number(ends[1])}]"
+
+
 def _number(number: float | None, digits: int = 3) -> str:
-    return "" if number is None or number != number else f"{number:.{digits}f}"
+    if number is None or number != number:
+        return ""
+    return f"{round(number, digits) + 0.0:.{digits}f}"  # no negative zero
