@@ -294,6 +294,20 @@ def short(name: str) -> str:
     return name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"
 
 
+def digits(number: float | None, places: int = 3) -> str:
+    """Return a figure with so many decimals; a dash where it is not defined."""
+    if number is None or not math.isfinite(number):
+        return "–"
+    return f"{round(number, places) + 0.0:.{places}f}"  # no negative zero
+
+
+def between(ends: tuple[float | None, float | None] | None) -> str:
+    """Return an interval; a dash where an end is not defined."""
+    if ends is None or None in ends:
+        return "–"
+    return f"[{digits(ends[0])}, {digits(ends[1])}]"
+
+
 def span(values: Sequence[float], *, room: float = 0.05) -> tuple[float, float]:
     """Return ends of an axis that hold all values, with some room."""
     low, high = min(values), max(values)

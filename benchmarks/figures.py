@@ -22,6 +22,8 @@ from benchmarks.charts import (
     Panels,
     Shape,
     Tile,
+    between,
+    digits,
     shade,
     short,
     span,
@@ -260,7 +262,7 @@ def importance(report: UtilityReport) -> Figure | None:
             lanes=tuple(
                 Lane(
                     label=_text(row, "column"),
-                    value=f"{_number(row, 'tstr'):.3f} / {_number(row, 'trtr'):.3f}",
+                    value=f"{_three(row, 'tstr')} / {_three(row, 'trtr')}",
                     bar=None,
                     marks=_marks(
                         axis,
@@ -331,10 +333,10 @@ def dumbbells(report: UtilityReport) -> Figure | None:
             (
                 _model(metric),
                 f"{metric.value:.3f}",
-                _interval(*(metric.interval or (None, None))),
-                _digits(metric.defined("floor")),
-                _digits(metric.references.get("dummy")),
-                _digits(metric.references.get("dp-trained")),
+                between(metric.interval),
+                digits(metric.defined("floor")),
+                digits(metric.references.get("dummy")),
+                digits(metric.references.get("dp-trained")),
             )
             for metric in found
         ),
@@ -370,9 +372,9 @@ def forest(report: UtilityReport) -> Figure | None:
             (
                 f"{_text(row, 'coefficient')} in {_text(row, 'formula')}",
                 _three(row, "fit"),
-                _interval(_maybe(row, "fit_low"), _maybe(row, "fit_high")),
+                between((_maybe(row, "fit_low"), _maybe(row, "fit_high"))),
                 _three(row, "synthetic"),
-                _interval(_maybe(row, "synthetic_low"), _maybe(row, "synthetic_high")),
+                between((_maybe(row, "synthetic_low"), _maybe(row, "synthetic_high"))),
                 _three(row, "overlap"),
             )
             for row in rows
@@ -443,7 +445,7 @@ def group_sizes(report: UtilityReport) -> Figure | None:
             (
                 _text(row, "group"),
                 f"{ratio:.3f}",
-                _interval(_maybe(row, "ratio_low"), _maybe(row, "ratio_high")),
+                between((_maybe(row, "ratio_low"), _maybe(row, "ratio_high"))),
             )
             for row, ratio in zip(rows, ratios, strict=True)
         ),
@@ -538,14 +540,6 @@ def _bar(axis: Axis, low: float | None, high: float | None) -> tuple[float, floa
     return None if low is None or high is None else (axis.place(low), axis.place(high))
 
 
-def _interval(low: float | None, high: float | None) -> str:
-    return "–" if low is None or high is None else f"[{low:.3f}, {high:.3f}]"
-
-
-def _digits(number: float | None) -> str:
-    return "–" if number is None else f"{number:.3f}"
-
-
 def _known(row: Row, name: str) -> bool:
     return _maybe(row, name) is not None
 
@@ -561,7 +555,7 @@ def _number(row: Row, name: str) -> float:
 
 
 def _three(row: Row, name: str) -> str:
-    return _digits(_maybe(row, name))
+    return digits(_maybe(row, name))
 
 
 def _text(row: Row, name: str) -> str:

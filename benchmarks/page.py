@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks import figures
-from benchmarks.charts import Axis, Lane, Mark, Shape, span
+from benchmarks.charts import Axis, Lane, Mark, Shape, between, digits, span
 from benchmarks.report import BANNER, UtilityReport, versions
 from benchmarks.scorecard import Line
 from dpsynth.evidence import Verdict
@@ -88,6 +88,8 @@ def to_html(report: UtilityReport) -> str:
         reason=REASONS[report.verdict],
         blocked=report.verdict == Verdict.FAIL,
         banner=BANNER,
+        digits=digits,
+        between=between,
         # Style sheets take no markup: words that are known to be plain.
         banner_css="computed from real rows, outside the guarantee",
         digest=_digest(report),
@@ -108,6 +110,8 @@ def to_card(report: UtilityReport) -> str:
         r=report,
         verdict=VERDICTS[report.verdict],
         banner=BANNER,
+        digits=digits,
+        between=between,
         signs=_SIGNS,
     )
 
@@ -142,17 +146,17 @@ def bullet(line: Line) -> Lane | None:
         (shape, metric.defined(name)) for shape, name in series
     ]
     ends = [value for _, value in known if value is not None]
-    between = metric.interval or ()
-    low, high = span([*ends, *between], room=0.08)
+    limits = metric.interval or ()
+    low, high = span([*ends, *limits], room=0.08)
     # Without a landmark the axis ends where nothing could be worse: nobody takes the best that was
     # seen for the best there is.
     if metric.defined("reference") is None:
         low, high = (low, max(high, 1.0)) if metric.direction == "lower" else (min(low, 0.0), high)
     axis = Axis(low=low, high=high, turned=metric.direction == "higher")
-    places = sorted(map(axis.place, between))
+    places = sorted(map(axis.place, limits))
     return Lane(
         label=line.label,
-        value=f"{metric.value:.3f}",
+        value=digits(metric.value),
         bar=(places[0], places[1]) if places else None,
         marks=tuple(
             Mark(shape=shape, place=axis.place(value))

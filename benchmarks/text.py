@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from benchmarks.charts import between, digits
 from benchmarks.scorecard import Line
 from benchmarks.uses import Use
 
@@ -66,15 +67,15 @@ def to_text(report: UtilityReport, banner: str) -> str:
 
 def _card(line: Line) -> Iterator[str]:
     if line.metric is None:
-        yield f"  {line.label:<30}{'not measured':>8}"
-        return
-    metric = line.metric
-    interval = _interval(metric.interval)
-    arrow = "↓" if metric.direction == "lower" else "↑"
-    yield (
-        f"  {f'{line.label} {arrow}':<30}{_number(metric.value):>8}{_number(metric.floor):>9}"
-        f"{_number(metric.reference):>10}{_number(metric.skill, 2):>8}   {interval}"
-    ).rstrip()
+        yield f"  {line.label:<26}not measured"
+    else:
+        metric = line.metric
+        arrow = "↓" if metric.direction == "lower" else "↑"
+        yield (
+            f"  {f'{line.label} {arrow}':<30}{digits(metric.value):>8}{digits(metric.floor):>9}"
+            f"{digits(metric.reference):>10}{digits(metric.skill, 2):>8}   "
+            f"{between(metric.interval)}"
+        )
     yield from _wrapped(line.meaning, indent=4)
 
 
@@ -82,10 +83,9 @@ def _use(use: Use) -> Iterator[str]:
     yield f"  {use.name:<46}{str(use.fitness).upper()}"
     for criterion in use.criteria:
         limit = f"{'≥' if criterion.side == 'at least' else '≤'} {criterion.limit:g}"
-        value = "" if criterion.value is None else _number(criterion.value)
-        interval = _interval(criterion.interval)
         yield (
-            f"    {criterion.label:<42}{value:>7}  {interval:<17}{limit:<8}{criterion.fitness}"
+            f"    {criterion.label:<42}{digits(criterion.value):>7}  "
+            f"{between(criterion.interval):<17}{limit:<8}{criterion.fitness}"
         ).rstrip()
 
 
@@ -97,13 +97,3 @@ def _wrapped(text: str, *, indent: int = 2) -> list[str]:
         subsequent_indent=" " * (indent + 2),
         break_long_words=True,
     )
-
-
-def _interval(ends: tuple[float, float] | None) -> str:
-    return "" if ends is None else f"[{_number(ends[0])}, {_number(ends[1])}]"
-
-
-def _number(number: float | None, digits: int = 3) -> str:
-    if number is None or number != number:
-        return ""
-    return f"{round(number, digits) + 0.0:.{digits}f}"  # no negative zero
