@@ -122,6 +122,8 @@ class Lanes:
         What it stands for.
     interval : str
         What the bars stand for.
+    note : str
+        What the axis is.
     """
 
     lanes: tuple[Lane, ...]
@@ -131,6 +133,7 @@ class Lanes:
     band: tuple[float, float] | None = None
     band_name: str = ""
     interval: str = "95 % interval"
+    note: str = ""
     kind: str = "lanes"
 
 

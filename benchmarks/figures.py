@@ -35,17 +35,19 @@ if TYPE_CHECKING:
 MOST_PANELS = 9
 MOST_COLUMNS = 24
 """Columns of a map; of more the worst are shown."""
-MOST_ROWS = 40
-"""Rows of a figure's table and lanes of a figure: a page is read, the JSON is complete."""
-
+MOST_ROWS = 25
+"""Rows of a figure's table: a page is read, the JSON is complete."""
 MOST_LANES = 20
+"""Rows of a figure with a horizontal axis."""
 
 _SCORES = ("auroc", "r2")
 _LEARNERS = {"boosting": "boosted trees", "linear": "linear model", "network": "neural network"}
 _SIDES = ("fit", "synthetic")
 _CORNERS = 60
+"""Of the band of a scatter."""
 _MODELS = ("tstr", "trtr")
 _NORMAL = 1.96
+"""Standard errors in half an interval."""
 _RATIOS = (0.01, 0.1, 0.2, 0.5, 0.8, 1.0, 1.25, 2.0, 5.0, 10.0, 100.0)
 _FAR = 10.0
 """Standard errors up to which a coefficient is drawn; beyond it stands on the edge."""
@@ -239,15 +241,7 @@ def importance(report: UtilityReport) -> Figure | None:
     rows = report.tables.get("importance", ())[:MOST_LANES]
     if not rows:
         return None
-    axis = Axis(
-        **dict(
-            zip(
-                ("low", "high"),
-                span([0.0, *(_number(row, side) for row in rows for side in _MODELS)]),
-                strict=True,
-            )
-        )
-    )
+    axis = _axis([0.0, *(_number(row, side) for row in rows for side in _MODELS)])
     order = {side: max(rows, key=lambda row, s=side: _number(row, s)) for side in _MODELS}
     same = _text(order["tstr"], "column") == _text(order["trtr"], "column")
     return Figure(
@@ -306,7 +300,7 @@ def dumbbells(report: UtilityReport) -> Figure | None:
     values += [
         e for m in found for e in (m.defined("ci_low"), m.defined("ci_high")) if e is not None
     ]
-    axis = Axis(**dict(zip(("low", "high"), span(values), strict=True)))
+    axis = _axis(values)
     used = {shape for pairs in marks.values() for shape, value in pairs if value is not None}
     worst = max(found, key=lambda m: (m.floor or m.value) - m.value)
     return Figure(
@@ -366,6 +360,7 @@ def forest(report: UtilityReport) -> Figure | None:
             rule=axis.place(0.0),
             band=(axis.place(-_NORMAL), axis.place(_NORMAL)),
             band_name="real interval, around the real estimate",
+            note="axis: standard errors from the real estimate; on an edge: beyond ten",
         ),
         head=("Coefficient", "Real", "95 % interval", "Synthetic", "95 % interval", "Overlap"),
         rows=tuple(
@@ -411,7 +406,7 @@ def group_sizes(report: UtilityReport) -> Figure | None:
     """How many times too large or too small groups are."""
     rows = [row for row in report.tables.get("subgroups", ()) if _known(row, "ratio")]
     rows.sort(key=lambda row: -abs(math.log(max(_number(row, "ratio"), 1e-9))))
-    rows = rows[:MOST_ROWS]
+    rows = rows[:MOST_LANES]
     if not rows:
         return None
     ratios = [max(_number(row, "ratio"), 1e-3) for row in rows]
@@ -438,6 +433,7 @@ def group_sizes(report: UtilityReport) -> Figure | None:
             ),
             ticks=tuple((axis.place(v), f"×{v:g}") for v in _RATIOS if axis.low <= v <= axis.high),
             legend=(("circle", "synthetic share / real share"),),
+            note="axis: ratio, logarithmic",
             rule=axis.place(1.0),
         ),
         head=("Group", "Ratio of shares", "95 % interval"),
@@ -528,6 +524,11 @@ def _model(metric: Metric) -> str:
     _, *middle, score = metric.name.split(".")
     name = " ".join(_LEARNERS.get(part, part) for part in middle)
     return f"{name} ({'AUROC' if score == 'auroc' else 'R²'})"
+
+
+def _axis(values: Sequence[float]) -> Axis:
+    low, high = span(values)
+    return Axis(low=low, high=high)
 
 
 def _marks(axis: Axis, values: Iterable[tuple[Shape, float | None]]) -> tuple[Mark, ...]:

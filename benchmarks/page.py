@@ -90,8 +90,6 @@ def to_html(report: UtilityReport) -> str:
         banner=BANNER,
         digits=digits,
         between=between,
-        # Style sheets take no markup: words that are known to be plain.
-        banner_css="computed from real rows, outside the guarantee",
         digest=_digest(report),
         signs=_SIGNS,
         card=[(line, bullet(line)) for line in report.scorecard],

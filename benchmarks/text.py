@@ -20,6 +20,7 @@ WORST = (
     ("worst pairs (2-way distance)", "tvd2"),
     ("dependence invented", "dependence.spurious"),
     ("dependence lost", "dependence.lost"),
+    ("groups whose size changed most (|log of ratio|)", "subgroups"),
     ("what gives the table away (loss of AUC without it)", "c2st"),
 )
 """Worst-first lists that a person reads: title and key."""
