@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from benchmarks import figures
-from benchmarks.charts import Axis, Lane, Mark, Shape, between, digits, span
+from benchmarks import figures, learned_figures
+from benchmarks.charts import Axis, Figure, Lane, Mark, Shape, between, digits, span
 from benchmarks.report import BANNER, UtilityReport, versions
 from benchmarks.scorecard import Line
 from dpsynth.evidence import Verdict
@@ -114,19 +114,19 @@ def to_card(report: UtilityReport) -> str:
     )
 
 
-def all_figures(report: UtilityReport) -> dict[str, figures.Figure | None]:
+def all_figures(report: UtilityReport) -> dict[str, Figure | None]:
     """Return every figure by name; None where its details were not measured."""
     return {
         "overlays": figures.overlays(report),
         "pairs": figures.pair_map(report),
         "dependence": figures.dependence_map(report),
         "cells": figures.cell_scatter(report),
-        "propensity": figures.propensities(report),
-        "features": figures.features(report),
-        "prediction": figures.dumbbells(report),
-        "importance": figures.importance(report),
-        "coefficients": figures.forest(report),
-        "groups": figures.group_sizes(report),
+        "propensity": learned_figures.propensities(report),
+        "features": learned_figures.features(report),
+        "prediction": learned_figures.dumbbells(report),
+        "importance": learned_figures.importance(report),
+        "coefficients": learned_figures.forest(report),
+        "groups": learned_figures.group_sizes(report),
     }
 
 
