@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from benchmarks.report import Metric, Section, UtilityReport
@@ -66,7 +67,8 @@ def evaluate(
     UtilityReport
         Validity, 1-, 2- and 3-way total variation, dependence, prediction of the declared target,
         how well the table can be told from real rows, counting queries, invented and dropped
-        combinations, and distances of numeric columns. The order of rows does not matter.
+        combinations, distances of numeric columns, and the error of a workload. The order of rows
+        does not matter.
 
     Raises
     ------
@@ -111,14 +113,39 @@ def _silent(part: str) -> None:
     """Say nothing."""
 
 
+def parts() -> tuple[ModuleType, ...]:
+    """Return the families of measurements in the order in which they are taken."""
+    from benchmarks import (
+        dependence,
+        details,
+        detection,
+        marginals,
+        numbers,
+        prediction,
+        queries,
+        support,
+        workload,
+    )
+
+    # New parts come last: the streams of the others stay what they are.
+    return (
+        marginals,
+        dependence,
+        prediction,
+        detection,
+        queries,
+        support,
+        numbers,
+        workload,
+        details,
+    )
+
+
 def _measure(tables: Tables, seed: int, progress: Progress) -> list[Section]:
     import numpy as np
 
-    from benchmarks import dependence, detection, marginals, numbers, prediction, queries, support
-
     sections = [_form(tables)]
-    parts = (marginals, dependence, prediction, detection, queries, support, numbers)
-    for number, part in enumerate(parts):
+    for number, part in enumerate(parts()):
         progress(part.__name__.rpartition(".")[2])
         # Each part has a stream of its own: adding one does not change the figures of another.
         sections.append(part.measure(tables, rng=np.random.default_rng([seed, number])))
