@@ -13,6 +13,8 @@ from dpsynth.errors import UsageError, require_extra
 from dpsynth.evidence import Finding, Severity
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from benchmarks.discretise import Tables
     from dpsynth.privacy import Budget
     from dpsynth.schema import Schema
@@ -67,13 +69,15 @@ def evaluate(
     UtilityReport
         Validity, 1-, 2- and 3-way total variation, dependence, prediction of the declared target,
         how well the table can be told from real rows, counting queries, invented and dropped
-        combinations, distances of numeric columns, and the error of a workload. The order of rows
-        does not matter.
+        combinations, distances of numeric columns, and the error of a workload; for a closer look
+        pMSE, density and coverage, and the Hellinger distance of copulas. The order of rows does
+        not matter.
 
     Raises
     ------
     DataError
-        If a table cannot be read, lacks a column of the schema or has fewer than two rows.
+        If a table cannot be read, lacks a column of the schema or has fewer than two rows, or if
+        a named privacy unit has rows in both real tables.
     UsageError
         If the seed is not a whole number from 0.
     MissingExtraError
@@ -114,20 +118,22 @@ def _silent(part: str) -> None:
 
 
 def parts() -> tuple[ModuleType, ...]:
-    """Return the families of measurements in the order in which they are taken."""
+    """Return the families of measurements, in the order in which they are reported."""
     from benchmarks import (
+        copula,
         dependence,
         details,
         detection,
+        manifold,
         marginals,
         numbers,
         prediction,
+        propensity,
         queries,
         support,
         workload,
     )
 
-    # New parts come last: the streams of the others stay what they are.
     return (
         marginals,
         dependence,
@@ -137,6 +143,9 @@ def parts() -> tuple[ModuleType, ...]:
         support,
         numbers,
         workload,
+        propensity,
+        manifold,
+        copula,
         details,
     )
 
@@ -145,15 +154,18 @@ def _measure(tables: Tables, seed: int, progress: Progress) -> list[Section]:
     import numpy as np
 
     sections = [_form(tables)]
-    for number, part in enumerate(parts()):
+    for part in parts():
         progress(part.__name__.rpartition(".")[2])
         # Each part has a stream of its own: adding one does not change the figures of another.
-        sections.append(part.measure(tables, rng=np.random.default_rng([seed, number])))
+        stream = np.random.default_rng([seed, *part.__name__.encode()])
+        sections.append(part.measure(tables, rng=stream))
     return sections
 
 
 def _form(tables: Tables) -> Section:
-    """Say what can be said without comparing anything."""
+    """Say what can be said of the form of the tables."""
+    from benchmarks.split import repeated
+
     found = []
     share = 1.0 - len(tables.violated) / len(tables.columns)
     valid = Metric(name="validity", value=share, direction="higher", floor=1.0)
@@ -178,7 +190,7 @@ def _form(tables: Tables) -> Section:
                 f"too few rows to say much ({', '.join(small)}): compare with the floors.",
             )
         )
-    return Section(metrics=(valid,), findings=tuple(found))
+    return Section(metrics=(valid,), findings=(*found, *repeated(tables)))
 
 
 def _digest(source: Source) -> str | None:

@@ -200,7 +200,7 @@ def test_numbers_are_predicted_too() -> None:
 def test_intervals_widen_where_people_have_several_rows() -> None:
     def people(seed: int) -> pd.DataFrame:
         frame = task_frame(400, seed, noise=2.0)
-        return frame.groupby("who").transform("first").assign(who=frame["who"])
+        return frame.groupby("who").transform("first").assign(who=1_000 * seed + frame["who"])
 
     frames = [people(seed) for seed in (3, 1, 2)]
     width = {}
