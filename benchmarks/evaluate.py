@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.report import Metric, Section, UtilityReport
+from benchmarks.uses import Thresholds
 from dpsynth.errors import UsageError, require_extra
 from dpsynth.evidence import Finding, Severity
 
@@ -16,9 +18,13 @@ if TYPE_CHECKING:
     import numpy as np
 
     from benchmarks.discretise import Tables
+    from benchmarks.workload import Workload
     from dpsynth.privacy import Budget
     from dpsynth.schema import Schema
     from dpsynth.table import Source
+
+Progress = Callable[[str], None]
+"""Is told the name of a part that is about to be measured."""
 
 MIN_ROWS = 1_000
 """With fewer rows in a table, sampling noise hides what a person would want to know."""
@@ -33,6 +39,9 @@ def evaluate(
     seed: int = 0,
     table_sha256: str | None = None,
     budget: Budget | None = None,
+    workload: Workload | None = None,
+    thresholds: Thresholds | None = None,
+    progress: Progress | None = None,
 ) -> UtilityReport:
     """Compare a synthetic table with the rows it was fitted to and with rows nothing has seen.
 
@@ -54,6 +63,13 @@ def evaluate(
     budget : Budget, optional
         What the table was released under. Models are then trained under the same (ε, δ) on the
         fitted rows, for comparison only: nothing is booked, and no such model leaves this function.
+    workload : Workload, optional
+        Marginals that matter, with weights; by default all pairs, and triples with the target.
+    thresholds : Thresholds, optional
+        What the curator accepts, decided before the results are seen. By default the stated
+        defaults. They say what the table is fit for; the verdict does not depend on them.
+    progress : callable, optional
+        Called with the name of each part before it is measured. No name carries a value.
 
     Returns
     -------
@@ -84,8 +100,10 @@ def evaluate(
     require_extra("sklearn", extra="benchmarks", purpose="An evaluation")
     from benchmarks.discretise import conform_tables
 
+    said = progress or _silent
+    said("tables")
     tables = conform_tables(synthetic, fit, holdout, schema, seed=seed)
-    sections = _measure(tables, seed, budget)
+    sections = _measure(tables, seed, budget=budget, workload=workload, progress=said)
     return UtilityReport(
         schema_name=schema.name,
         schema_sha256=schema.digest(),
@@ -96,7 +114,14 @@ def evaluate(
         worst={name: rows for section in sections for name, rows in section.worst.items()},
         findings=tuple(finding for section in sections for finding in section.findings),
         tables={name: rows for section in sections for name, rows in section.tables.items()},
+        thresholds=thresholds or Thresholds(),
+        budget=budget,
+        unit=schema.unit.describe(),
     )
+
+
+def _silent(part: str) -> None:
+    """Say nothing."""
 
 
 def parts() -> tuple[ModuleType, ...]:
@@ -139,13 +164,25 @@ def stream(part: ModuleType, seed: int) -> np.random.Generator:
     return np.random.default_rng([seed, *part.__name__.encode()])
 
 
-def _measure(tables: Tables, seed: int, budget: Budget | None) -> list[Section]:
+def _measure(
+    tables: Tables,
+    seed: int,
+    *,
+    budget: Budget | None,
+    workload: Workload | None,
+    progress: Progress,
+) -> list[Section]:
     from benchmarks import learners
+    from benchmarks import workload as workloads
 
+    asked: dict[ModuleType, dict[str, Any]] = {
+        learners: {"budget": budget},
+        workloads: {"workload": workload},
+    }
     sections = [_form(tables)]
     for part in parts():
-        more = {"budget": budget} if part is learners else {}
-        sections.append(part.measure(tables, rng=stream(part, seed), **more))
+        progress(part.__name__.rpartition(".")[2])
+        sections.append(part.measure(tables, rng=stream(part, seed), **asked.get(part, {})))
     return sections
 
 

@@ -26,7 +26,7 @@ Exit codes: 0 ok, 1 internal error, 2 usage or configuration, 3 schema or data r
 
 
 # Every command module needs it.
-from dpsynth.cli import auditing, fitting, ledgers, releasing, schemas  # noqa: E402
+from dpsynth.cli import auditing, evaluating, fitting, ledgers, releasing, schemas  # noqa: E402
 from dpsynth.cli.console import say  # noqa: E402
 
 
@@ -43,7 +43,7 @@ app.command(fitting.fit)
 app.command(fitting.sample)
 app.command(auditing.audit)
 app.command(auditing.split)
-app.command(releasing.evaluate)
+app.command(evaluating.evaluate)
 app.command(releasing.release)
 app.command(releasing.verify)
 app.command(releasing.demo)
