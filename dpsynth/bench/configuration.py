@@ -7,17 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-FAMILIES = (
-    "marginals",
-    "dependence",
-    "prediction",
-    "detection",
-    "queries",
-    "support",
-    "numbers",
-)
-"""Families of :mod:`benchmarks` that can be measured alone."""
-
 ATTACK = "attack"
 """The measure that attacks the synthetic table (:mod:`privacy_audits.attacks`)."""
 
@@ -155,7 +144,7 @@ class Sweep:
         One repetition each: another split of the table, and the peers' seed. The noise of our
         methods comes from the system and cannot be repeated.
     measures : tuple of str
-        Families of :data:`FAMILIES` and :data:`ATTACK`, or :data:`ALL` alone.
+        Families of :mod:`benchmarks` and :data:`ATTACK`, or :data:`ALL` alone.
     jobs : int
         Processes.
     """

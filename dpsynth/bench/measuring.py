@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Sequence
+from types import ModuleType
 from typing import TypedDict
 
 import numpy as np
 import pandas as pd
 
+from benchmarks.evaluate import parts, stream
 from benchmarks.report import Metric
-from dpsynth.bench.configuration import ALL, ATTACK, FAMILIES
+from dpsynth.bench.configuration import ALL, ATTACK
 from dpsynth.bench.material import Material
 from dpsynth.privacy import Budget
 from privacy_audits.attacks import Clique, TableAudit, audit_table
@@ -37,6 +38,17 @@ class Figure(TypedDict):
     skill: float | None
     ci_low: float | None
     ci_high: float | None
+
+
+def families() -> dict[str, ModuleType]:
+    """Return what can be measured alone, by name, in the order of an evaluation.
+
+    ``prediction`` is the part of ``learners`` that trains and scores, without groups and
+    importance: a sweep measures it hundreds of times.
+    """
+    from benchmarks import prediction
+
+    return {family.__name__.rpartition(".")[2]: family for family in (*parts(), prediction)}
 
 
 def measure(
@@ -114,12 +126,10 @@ def _utility(
             floor=1.0,
         )
     ]
-    for number, name in enumerate(FAMILIES):
+    for name, family in families().items():
         if name in measures:
-            family = importlib.import_module(f"benchmarks.{name}")
-            # Each family has a stream of its own: asking for one more changes no other.
-            section = family.measure(tables, rng=np.random.default_rng([SEED, number]))
-            found += section.metrics
+            # Each family has the stream that an evaluation gives it: its figures are the same.
+            found += family.measure(tables, rng=stream(family, SEED)).metrics
     return found
 
 

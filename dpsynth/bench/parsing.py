@@ -14,7 +14,6 @@ from dpsynth.bench.configuration import (
     ALL,
     ATTACK,
     DEFAULT_MEASURES,
-    FAMILIES,
     HOLDOUT,
     MOST_HELD_OUT,
     CommandSpec,
@@ -189,7 +188,9 @@ def _seeds(entry: _Entry) -> tuple[int, ...]:
 
 
 def _measures(entry: _Entry) -> tuple[str, ...]:
-    known = (*FAMILIES, ATTACK)
+    from dpsynth.bench.measuring import families
+
+    known = (*families(), ATTACK)
     fix = f'write "{ALL}" or a list of {", ".join(known)}'
     asked = entry.take("measures", lambda v: v == ALL or _texts(v), list(DEFAULT_MEASURES), fix=fix)
     if asked == ALL:
