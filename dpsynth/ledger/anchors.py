@@ -166,7 +166,7 @@ def read_anchor(path: Path) -> dict[str, Any]:
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        found = document.get("privacy", {}).get("ledger", document)
+        found = document.get("ledger", document)
     except (OSError, ValueError, AttributeError):
         found = {}
     Anchor.from_dict(found)

@@ -65,8 +65,9 @@ def blocks(text: str) -> Iterator[Block]:
 
 
 def commands(body: str) -> list[str]:
-    """Return the commands of a block, one a line where no backslash goes on."""
-    return [line for line in body.replace("\\\n", " ").splitlines() if line.strip()]
+    """Return the commands of a block without comments; a backslash goes on in the next line."""
+    lines = body.replace("\\\n", " ").splitlines()
+    return [stripped for line in lines if (stripped := re.sub(r"(^|\s+)#.*", "", line).strip())]
 
 
 def matches(stated: str, printed: str) -> bool:
@@ -104,7 +105,7 @@ class Reader:
             if block.kind == "copy":
                 shutil.copy(self.page.parent / block.body, block.body)
             elif block.kind == "toml" and block.title.endswith(": change these lines"):
-                _change(Path(block.title.partition(":")[0]), block.body)
+                change_lines(Path(block.title.partition(":")[0]), block.body)
             elif block.title:
                 Path(block.title).write_text(block.body, encoding="utf-8")
             elif block.is_run:
@@ -127,13 +128,13 @@ def _console(block: Block) -> str:
     printed = ""
     *before, last = commands(block.body)
     for command, expected in [(line, 0) for line in before] + [(last, block.exit_code)]:
-        code, out, told = _run(command)
+        code, out, told = run_command(command)
         assert code == expected, f"{command}: exit code {code}\n{told}"
         printed += out
     return printed
 
 
-def _run(command: str) -> tuple[int, str, str]:
+def run_command(command: str) -> tuple[int, str, str]:
     """Return exit code, stdout and stderr; our own command runs in this process."""
     if not command.startswith("dpsynth "):
         environment = os.environ | {"PYTHON": sys.executable}
@@ -147,7 +148,7 @@ def _run(command: str) -> tuple[int, str, str]:
     return code, out.getvalue(), told.getvalue()
 
 
-def _change(file: Path, lines: str) -> None:
+def change_lines(file: Path, lines: str) -> None:
     """Put the values of a TOML text where the file has those keys, open ones included."""
     text = file.read_text(encoding="utf-8")
     for section, values in tomllib.loads(lines).items():

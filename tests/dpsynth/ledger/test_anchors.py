@@ -129,7 +129,7 @@ def test_keys_are_never_replaced_and_private(tmp_path):
 
 
 def test_anchor_files_that_are_none(tmp_path):
-    for content in ("", "[]", "{}", '{"privacy": 3}', '{"ledger_id": "x", "sequence": "y"}'):
+    for content in ("", "[]", "{}", '{"ledger": 3}', '{"ledger_id": "x", "sequence": "y"}'):
         path = tmp_path / "anchor.json"
         path.write_text(content)
         with pytest.raises(UsageError, match="no anchor"):
