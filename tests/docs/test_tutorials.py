@@ -67,7 +67,7 @@ def test_release_a_health_table(empty: Path) -> None:
 def test_release_of_your_own_file(empty: Path) -> None:
     page = DOCS / "tutorials" / "adult.md"
     schema = dp.Schema.read(page.with_suffix(".toml"))
-    Path("adult.data").write_text(made_up_adult(schema, 4000), encoding="utf-8")
+    Path("adult.data").write_text(made_up_adult(schema, 2500), encoding="utf-8")
     Reader(page).follow()
     assert all(check.passed for check in verify(Path("release")))
 
