@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from benchmarks.report import Metric, Section, UtilityReport
@@ -50,7 +51,8 @@ def evaluate(
     UtilityReport
         Validity, 1-, 2- and 3-way total variation, dependence, prediction of the declared target,
         how well the table can be told from real rows, counting queries, invented and dropped
-        combinations, and distances of numeric columns. The order of rows does not matter.
+        combinations, distances of numeric columns, and the error of a workload. The order of rows
+        does not matter.
 
     Raises
     ------
@@ -86,14 +88,39 @@ def evaluate(
     )
 
 
+def parts() -> tuple[ModuleType, ...]:
+    """Return the families of measurements in the order in which they are taken."""
+    from benchmarks import (
+        dependence,
+        details,
+        detection,
+        marginals,
+        numbers,
+        prediction,
+        queries,
+        support,
+        workload,
+    )
+
+    # New parts come last: the streams of the others stay what they are.
+    return (
+        marginals,
+        dependence,
+        prediction,
+        detection,
+        queries,
+        support,
+        numbers,
+        workload,
+        details,
+    )
+
+
 def _measure(tables: Tables, seed: int) -> list[Section]:
     import numpy as np
 
-    from benchmarks import dependence, detection, marginals, numbers, prediction, queries, support
-
     sections = [_form(tables)]
-    parts = (marginals, dependence, prediction, detection, queries, support, numbers)
-    for number, part in enumerate(parts):
+    for number, part in enumerate(parts()):
         # Each part has a stream of its own: adding one does not change the figures of another.
         sections.append(part.measure(tables, rng=np.random.default_rng([seed, number])))
     return sections

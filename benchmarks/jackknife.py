@@ -33,11 +33,12 @@ def leave_out(cells: IntArray, groups: IntArray, size: int) -> FloatArray:
     ndarray of float, shape (n_groups, size)
         One row per group that has rows.
     """
-    n_groups = int(groups.max()) + 1
-    by_group = np.bincount(groups * size + cells, minlength=n_groups * size)
-    counts = by_group.reshape(n_groups, size)
-    counts = counts[counts.sum(axis=1) > 0]
-    return (counts.sum(axis=0) - counts).astype(np.float64)
+    rows = np.bincount(groups)
+    counts = np.bincount(groups * size + cells, minlength=len(rows) * size)
+    counts = counts.reshape(len(rows), size)
+    if not rows.all():
+        counts = counts[rows > 0]
+    return np.subtract(np.bincount(cells, minlength=size), counts, dtype=np.float64)
 
 
 def variance(replicates: FloatArray) -> FloatArray:

@@ -61,7 +61,7 @@ def test_every_metric_has_a_direction_and_a_defined_value() -> None:
     families = {name.partition(".")[0] for name in frame["name"]}
     assert families == {
         "validity", "tvd1", "tvd2", "tvd3", "dependence", "tstr", "trtr", "gap", "dummy", "c2st",
-        "queries", "support", "ks", "wasserstein", "tails",
+        "queries", "support", "ks", "wasserstein", "tails", "workload",
     }  # fmt: skip
     bounded = frame["ci_low"].notna()
     assert (frame["ci_low"] <= frame["value"])[bounded].all()

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.counting import subsets
 from benchmarks.discretise import Tables, conform_tables
-from benchmarks.marginals import measure, sampling_floor, subsets, total_variation
+from benchmarks.marginals import measure, sampling_floor, total_variation
 from benchmarks.report import Metric, Section
 from tests.benchmarks.conftest import (
     corrupted,
@@ -50,7 +51,7 @@ def test_figures_are_those_of_the_definition() -> None:
 def test_many_cells_are_counted_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
     tables = pair_tables(pair_frame(300, 3), n=300)
     dense = run(tables)
-    monkeypatch.setattr("benchmarks.marginals._DENSE", 1)
+    monkeypatch.setattr("benchmarks.counting._DENSE", 1)
     sparse = run(tables)
     for a, b in zip(dense.metrics, sparse.metrics, strict=True):
         assert b.name == a.name
@@ -61,7 +62,8 @@ def test_many_cells_are_counted_as_well(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_the_same_rows_have_distance_zero_in_any_order() -> None:
     found = figures(run(pair_tables(shuffled(pair_frame(1500, 1)))))
-    assert all(found[name].value == 0.0 for name in found if not name.endswith("matched"))
+    for name in found:
+        assert name.endswith("matched") or found[name].value == float("equivalent" in name)
     again = figures(run(pair_tables(pair_frame(1500, 1))))
     assert again == found
 
@@ -139,7 +141,8 @@ def test_shuffled_columns_are_at_the_landmark() -> None:
     for name in ("tvd2.max", "tvd3.mean"):
         assert found[name].value == pytest.approx(found[name].reference, abs=0.05)
     assert found["tvd2.max"].reference > 0.5
-    assert found["tvd1.mean"].reference is None
+    assert found["tvd1.mean"].landmark == "uniform"
+    assert found["tvd1.mean"].skill > 0.9
 
 
 def test_a_scaled_column_is_found() -> None:
@@ -157,6 +160,34 @@ def test_a_scaled_column_is_found() -> None:
 def test_a_good_table_has_no_finding() -> None:
     assert run(pair_tables(pair_frame(1500, 3))).findings == ()
     assert run(pair_tables(pair_frame(20, 3), n=20)).findings == ()
+
+
+def test_a_poor_table_errs_more_than_a_hundredth_of_the_rows() -> None:
+    base = pair_frame(1500, 3)
+    poor = run(pair_tables(base.assign(x=base["x"].to_numpy()[::-1] * 1000, g="a")))
+    assert figures(poor)["tvd2.equivalent_share"].value < 0.01
+    assert "DPS325" in {finding.code for finding in poor.findings}
+
+
+def test_the_equivalent_share_turns_the_interval_over() -> None:
+    found = figures(run(pair_tables(corrupted(pair_frame(1500, 3), 0.3))))
+    for way in (2, 3):
+        share, distance = found[f"tvd{way}.equivalent_share"], found[f"tvd{way}.mean"]
+        assert 0 < share.ci_low < share.value < share.ci_high < share.floor < 0.5
+        assert share.references.keys() == distance.references.keys()
+        assert share.references["independent"] < share.value
+    assert found["tvd3.equivalent_share"].landmark is None
+
+
+def test_the_holdout_stands_beside_figures_of_as_many_rows_only() -> None:
+    few = pair_frame(400, 2)
+    tables = conform_tables(pair_frame(900, 3), pair_frame(900, 1), few, pair_schema())
+    found = figures(run(tables))
+    assert "holdout" not in found["tvd2.mean"].references
+    matched = found["tvd2.mean.matched"]
+    assert matched.n == 400
+    assert matched.references["holdout"] == matched.floor
+    assert found["tvd2.mean"].floor < matched.floor
 
 
 def test_subsets_are_all_of_them_or_different_ones() -> None:

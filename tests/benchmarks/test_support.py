@@ -51,3 +51,16 @@ def test_scrambled_columns_invent_pairs() -> None:
     ]
     assert shares == sorted(shares)
     assert shares[-1] > shares[0] + 0.1
+
+
+def test_every_figure_has_an_interval_and_references() -> None:
+    section = run(pair_tables(corrupted(pair_frame(1500, 3), 0.3)))
+    found = {metric.name: metric for metric in section.metrics}
+    for name in ("support.invented", "support.dropped"):
+        metric = found[name]
+        assert 0 <= metric.ci_low < metric.value < metric.ci_high <= 1
+        assert metric.references["holdout"] == metric.floor
+    invented = found["support.invented"]
+    assert invented.reference > invented.value > invented.floor
+    assert 0 < invented.skill < 1
+    assert found["support.recall"].skill is None
