@@ -10,5 +10,6 @@ from __future__ import annotations
 # share a name, and a lazy attribute would turn into the module as soon as anyone imports it.
 from benchmarks.evaluate import evaluate
 from benchmarks.report import UtilityReport
+from benchmarks.uses import Thresholds
 
-__all__ = ["UtilityReport", "evaluate"]
+__all__ = ["Thresholds", "UtilityReport", "evaluate"]

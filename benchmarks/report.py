@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from benchmarks.scorecard import Line, scorecard
+from benchmarks.uses import Thresholds, Use, judge
 from dpsynth.errors import UsageError
 from dpsynth.evidence import Evidence, Finding, Severity, Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from dpsynth.privacy import Budget
 
 FORMAT = "dpsynth.utility/1"
 BANNER = "computed from real rows: confidential, outside the ε guarantee"
@@ -86,9 +90,19 @@ class Metric:
             return None
         return max(-1.0, min(1.0, 1.0 - (value - floor) / way))
 
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Ends of the 95 % interval; None where one is not defined."""
+        low, high = _defined(self.ci_low), _defined(self.ci_high)
+        return None if low is None or high is None else (low, high)
+
+    def defined(self, name: str) -> float | None:
+        """Return one of the numbers by its name; None where it is not finite."""
+        return _defined(getattr(self, name))
+
     def to_dict(self) -> dict[str, Any]:
         """Return what is known; figures that are not defined are left out."""
-        numbers = {name: _defined(getattr(self, name)) for name in _NUMBERS if name != "reference"}
+        numbers = {name: self.defined(name) for name in _NUMBERS if name != "reference"}
         out: dict[str, Any] = {name: n for name, n in numbers.items() if n is not None}
         references = {name: _defined(n) for name, n in self.references.items()}
         references = {name: n for name, n in references.items() if n is not None}
@@ -171,6 +185,12 @@ class UtilityReport:
         What a person should know.
     tables : mapping of str to tuple of mapping
         Details of the families, by name.
+    thresholds : Thresholds
+        What the curator accepted before the evaluation.
+    budget : Budget or None
+        What the release is said to have spent; None where nobody said.
+    unit : str
+        Who is protected, in a phrase.
 
     Privacy
     -------
@@ -187,6 +207,9 @@ class UtilityReport:
     worst: Mapping[str, tuple[Worst, ...]]
     findings: tuple[Finding, ...]
     tables: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    budget: Budget | None = None
+    unit: str = ""
 
     def __getitem__(self, name: str) -> Metric:
         for metric in self.metrics:
@@ -213,6 +236,16 @@ class UtilityReport:
         if any(finding.code == "DPS317" for finding in self.findings):
             return Verdict.INCONCLUSIVE
         return Verdict.PASS
+
+    @property
+    def scorecard(self) -> tuple[Line, ...]:
+        """Eight numbers, also those that were not measured; there is no sum of them."""
+        return scorecard(self.metrics)
+
+    @property
+    def uses(self) -> tuple[Use, ...]:
+        """What the table is fit for by the thresholds. The verdict does not depend on it."""
+        return judge(self.metrics, self.thresholds)
 
     def frame(self, table: str | None = None) -> pd.DataFrame:
         """Return one row per metric, or a table of details.
@@ -255,7 +288,7 @@ class UtilityReport:
             "table_sha256": self.table_sha256,
             "seed": self.seed,
             "created": self.created,
-            "versions": _versions(),
+            "versions": versions(),
             "verdict": str(self.verdict),
             **self._figures(),
             "findings": [
@@ -286,12 +319,38 @@ class UtilityReport:
                 "notice": BANNER,
                 "seed": self.seed,
                 "schema_sha256": self.schema_sha256,
-                "versions": _versions(),
+                "versions": versions(),
             },
             findings=self.findings,
             verdict=self.verdict,
             disclosure="internal",
         )
+
+    def to_html(self) -> str:
+        """Return the confidential page: one file without scripts and requests, for print as well.
+
+        Raises
+        ------
+        MissingExtraError
+            If the extra ``report`` is not installed.
+        """
+        from benchmarks.page import to_html
+
+        return to_html(self)
+
+    def save(self, path: str | Path) -> None:
+        """Write the confidential page for its owner alone; an existing file is not replaced.
+
+        Raises
+        ------
+        MissingExtraError
+            If the extra ``report`` is not installed.
+        IntegrityError
+            If the file exists.
+        """
+        from dpsynth.files import write_bytes
+
+        write_bytes(Path(path), self.to_html().encode(), mode=0o600)
 
     def _figures(self) -> dict[str, Any]:
         return {
@@ -308,86 +367,33 @@ class UtilityReport:
                 for name, rows in self.worst.items()
             },
             "tables": {name: [dict(row) for row in rows] for name, rows in self.tables.items()},
+            "thresholds": self.thresholds.to_dict(),
+            "uses": [use.to_dict() for use in self.uses],
+            "budget": None
+            if self.budget is None
+            else {"epsilon": self.budget.epsilon, "delta": self.budget.delta},
         }
 
     def __repr__(self) -> str:
         return f"UtilityReport({self.schema_name!r}, verdict={str(self.verdict)!r}, confidential)"
 
     def __str__(self) -> str:
-        lines = [f"Utility of {self.schema_name!r}", f"  {BANNER}", ""]
-        lines.append(f"  {'':<38}{'synthetic':>10}{'floor':>9}{'landmark':>10}  {'95 % interval'}")
-        lines += [self._line(label, name) for label, name in _LINES if name in self]
-        if not any(name.startswith("tstr.") for name in (m.name for m in self.metrics)):
-            lines.append("  (prediction was not measured)")
-        lines += [
-            "",
-            "  floor: what a perfect table would give: sampling alone, or real rows to learn",
-            "  from. landmark: no skill, such as independent columns or a constant guess.",
-        ]
-        for title, name in _WORST:
-            rows = self.worst.get(name, ())[:_SHOWN]
-            if rows:
-                lines += ["", f"  {title}", *(f"    {row}" for row in rows)]
-        lines.append("")
-        for finding in self.findings:
-            lines += textwrap.wrap(str(finding), 96, initial_indent="  ", subsequent_indent="    ")
-        lines.append(f"  verdict: {self.verdict}")
-        return "\n".join(lines)
+        from benchmarks.text import to_text
 
-    def _line(self, label: str, name: str) -> str:
-        metric = self[name]
-        interval = ""
-        if _defined(metric.ci_low) is not None and _defined(metric.ci_high) is not None:
-            interval = f"[{metric.ci_low:.3f}, {metric.ci_high:.3f}]"
-        arrow = "↓" if metric.direction == "lower" else "↑"
-        return (
-            f"  {f'{label} {arrow}':<38}{_shown(metric.value):>10}{_shown(metric.floor):>9}"
-            f"{_shown(metric.reference):>10}  {interval}"
-        ).rstrip()
+        return to_text(self, BANNER)
 
+    def _repr_html_(self) -> str:
+        from benchmarks.page import to_card
 
-_LINES = (
-    ("columns that fit the schema", "validity"),
-    ("1-way distance, mean", "tvd1.mean"),
-    ("1-way distance, worst column", "tvd1.max"),
-    ("2-way distance, mean", "tvd2.mean"),
-    ("2-way distance, 95th percentile", "tvd2.p95"),
-    ("3-way distance, mean", "tvd3.mean"),
-    ("counting queries, mean error", "queries.mean"),
-    ("counting queries, 95th percentile", "queries.p95"),
-    ("pairs of values invented", "support.invented"),
-    ("pairs of values dropped", "support.dropped"),
-    ("numeric columns, Wasserstein, mean", "wasserstein.mean"),
-    ("dependence lost", "dependence.lost"),
-    ("dependence invented", "dependence.spurious"),
-    ("predicts the target, boosting (AUROC)", "tstr.boosting.auroc"),
-    ("predicts the target, linear (AUROC)", "tstr.linear.auroc"),
-    ("predicts the target, boosting (R²)", "tstr.boosting.r2"),
-    ("predicts the target, linear (R²)", "tstr.linear.r2"),
-    ("told from real rows, boosting (AUC)", "c2st.boosting.auc"),
-    ("told from real rows, linear (AUC)", "c2st.linear.auc"),
-)
-"""Lines of the printed table, in order; those that were not measured are left out."""
-
-_WORST = (
-    ("worst columns (1-way distance)", "tvd1"),
-    ("worst pairs (2-way distance)", "tvd2"),
-    ("what gives the table away (loss of AUC without it)", "c2st"),
-)
-
-
-_SHOWN = 3
+        return to_card(self)
 
 
 def _defined(number: float | None) -> float | None:
     return None if number is None or not math.isfinite(number) else float(number)
 
 
-def _shown(number: float | None) -> str:
-    return "" if _defined(number) is None else f"{number:.3f}"
-
-
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Return the versions of what figures depend on."""
     from importlib import metadata
 
     names = {item.metadata["Name"] for item in metadata.distributions()}

@@ -1,4 +1,4 @@
-"""Commands that evaluate, release and verify."""
+"""Commands that release and verify."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from pathlib import Path
 
 from dpsynth.cli.console import (
     AsJson,
-    Output,
     Progress,
     RequiredOutput,
     custodian_key,
@@ -14,47 +13,6 @@ from dpsynth.cli.console import (
     say,
     synthesizer,
 )
-
-
-def evaluate(
-    *,
-    fit: Path,
-    holdout: Path,
-    synthetic: Path,
-    schema: Path,
-    output: Output = None,
-    as_json: AsJson = False,
-) -> None:
-    """Measure what a synthetic table is still good for. The result is confidential.
-
-    Parameters
-    ----------
-    fit
-        Rows that the model was fitted to.
-    holdout
-        Rows that nothing has seen.
-    synthetic
-        Synthetic table.
-    schema
-        Schema file.
-    output
-        Evidence file to write; an existing file is not replaced.
-    as_json
-        Print one JSON document.
-    """
-    from benchmarks.evaluate import evaluate as measure
-    from dpsynth.evidence import table_sha256
-    from dpsynth.files import require_writable
-    from dpsynth.schema import Schema
-
-    if output is not None:
-        require_writable(output)
-    report = measure(
-        synthetic, fit, holdout, Schema.read(schema), table_sha256=table_sha256(synthetic)
-    )
-    out(report.to_dict(), str(report), as_json)
-    if output is not None:
-        report.evidence().write(output)
 
 
 def release(
