@@ -24,7 +24,10 @@ from dpsynth.errors import DataError, DPSynthError, IntegrityError, UsageError
 FORMAT = "dpsynth.evidence/1"
 
 Kind = Literal["utility", "audit"]
-Disclosure = Literal["internal", "public-reference", "dp"]
+Disclosure = Literal["internal", "public-reference", "dp", "post-processing"]
+
+PUBLIC: tuple[Disclosure, ...] = ("public-reference", "dp", "post-processing")
+"""Disclosures of what may leave the house."""
 
 _E = TypeVar("_E", bound=StrEnum)
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -100,9 +103,10 @@ class Evidence:
         What was noticed.
     verdict : Verdict
         What the validator's gate makes of it.
-    disclosure : {"internal", "public-reference", "dp"}
+    disclosure : {"internal", "public-reference", "dp", "post-processing"}
         ``internal``: computed from sensitive rows, must not leave the house.
         ``public-reference``: computed against public rows. ``dp``: bought from the ledger.
+        ``post-processing``: computed from the released table, the schema and canaries alone.
 
     Raises
     ------
@@ -143,6 +147,11 @@ class Evidence:
             _malformed("findings", "a sequence of Finding")
         object.__setattr__(self, "findings", findings)
         object.__setattr__(self, "verdict", _member(Verdict, self.verdict))
+
+    @property
+    def is_public(self) -> bool:
+        """Whether it may leave the house."""
+        return self.disclosure in PUBLIC
 
     def __repr__(self) -> str:
         return (

@@ -69,6 +69,23 @@ def require_writable(path: Path) -> None:
         ) from None
 
 
+def require_outputs(*, page: Path | None, output: Path | None) -> None:
+    """Refuse a page and evidence that could not be written at the end, or are one file.
+
+    Raises
+    ------
+    IntegrityError
+        If one of them exists.
+    UsageError
+        If one of them cannot be written, or both are the same.
+    """
+    for path in (page, output):
+        if path is not None:
+            require_writable(path)
+    if page is not None and output is not None and page.resolve() == output.resolve():
+        raise UsageError("page and evidence are one file.", fix="give two names.")
+
+
 def _exists(path: Path) -> IntegrityError:
     return IntegrityError(
         f"{str(path)!r} exists and is not overwritten.",
@@ -112,23 +129,41 @@ def write_bytes(path: Path, content: bytes, *, mode: int = 0o644, replace: bool 
         Path(scratch).unlink(missing_ok=True)
 
 
+def csv_bytes(frame: pd.DataFrame) -> bytes:
+    """Return a table as CSV in UTF-8, lines ended by LF.
+
+    Raises
+    ------
+    DataError
+        If a column mixes types that cannot be written.
+    """
+    try:
+        return frame.to_csv(index=False, lineterminator="\n").encode("utf-8")
+    except (ValueError, TypeError):
+        raise _unwritable(".csv") from None
+
+
 def write_frame(frame: pd.DataFrame, path: str | Path) -> None:
     """Write a table as .csv or .parquet; an existing file is not replaced."""
     path = Path(path)
     if path.suffix not in _SUFFIXES:
         raise UsageError(f"cannot write {path.suffix!r} files.", fix="end in .csv or .parquet.")
-    try:
-        if path.suffix == ".csv":
-            content = frame.to_csv(index=False, lineterminator="\n").encode("utf-8")
-        else:
+    if path.suffix == ".csv":
+        content = csv_bytes(frame)
+    else:
+        try:
             content = frame.to_parquet(index=False)
-    except (pa.ArrowException, ValueError, TypeError):
-        raise DataError(
-            f"the table cannot be written as {path.suffix}: a column mixes types, or names repeat.",
-            code="DPS259",
-            fix="give every column one type and a name of its own.",
-        ) from None
+        except (pa.ArrowException, ValueError, TypeError):
+            raise _unwritable(".parquet") from None
     write_bytes(path, content)
+
+
+def _unwritable(suffix: str) -> DataError:
+    return DataError(
+        f"the table cannot be written as {suffix}: a column mixes types, or names repeat.",
+        code="DPS259",
+        fix="give every column one type and a name of its own.",
+    )
 
 
 def column_types(source: object) -> dict[str, str | None]:

@@ -117,6 +117,11 @@ def canonical_json(value: object) -> str:
     )
 
 
+def canonical_sha256(value: object) -> str:
+    """Return the digest of :func:`canonical_json`, 64 hexadecimal digits."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mechanism:
     """One differentially private mechanism, described by public numbers only.
@@ -449,4 +454,4 @@ class Plan:
 
     def digest(self) -> str:
         """SHA-256 of the canonical description."""
-        return hashlib.sha256(canonical_json(self.spec()).encode()).hexdigest()
+        return canonical_sha256(self.spec())

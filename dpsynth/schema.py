@@ -6,7 +6,6 @@ of categories names its source; ``source = "data"`` is a draft marker that block
 
 from __future__ import annotations
 
-import hashlib
 import re
 import tomllib
 from collections.abc import Mapping
@@ -19,7 +18,7 @@ from typing import Any, Literal, Self
 import tomli_w
 
 from dpsynth.errors import SchemaError
-from dpsynth.privacy import PrivacyUnit, canonical_json
+from dpsynth.privacy import PrivacyUnit, canonical_sha256
 
 DISCOVER = "discover"
 TODO = "TODO"
@@ -259,11 +258,15 @@ class Schema:
             out["evaluation"] = {key: value for key, value in evaluation.items() if value}
         return out
 
+    def to_toml(self) -> str:
+        """Return the text of a schema file; the same schema gives the same text."""
+        return tomli_w.dumps(self.to_dict())
+
     def write(self, path: str | Path) -> None:
         """Write a schema file; an existing file is not replaced."""
         from dpsynth.files import write_bytes
 
-        write_bytes(Path(path), tomli_w.dumps(self.to_dict()).encode())
+        write_bytes(Path(path), self.to_toml().encode())
 
     def check(self) -> None:
         """Raise :class:`SchemaError` naming every problem at once."""
@@ -327,7 +330,7 @@ class Schema:
 
     def digest(self) -> str:
         """SHA-256 of the canonical content."""
-        return hashlib.sha256(canonical_json(self.to_dict()).encode()).hexdigest()
+        return canonical_sha256(self.to_dict())
 
     def __repr__(self) -> str:
         return f"Schema({self.name!r}, {len(self.columns)} columns, unit: {self.unit.describe()})"

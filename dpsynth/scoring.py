@@ -141,9 +141,11 @@ class TwoWayScore:
     ) -> tuple[int, int]:
         """Return the exact error, sensitive, and the number of marginals compared."""
         schema = table.schema
-        real = {c.name: self._cells(table.values[c.name], c) for c in schema.modelled}
-        drawn = {c.name: self._cells(synthetic[c.name], c) for c in schema.modelled}
-        sizes = {c.name: self._size(c) for c in schema.modelled}
+        real = {
+            c.name: cells_of(table.values[c.name], c, cells=self.cells) for c in schema.modelled
+        }
+        drawn = {c.name: cells_of(synthetic[c.name], c, cells=self.cells) for c in schema.modelled}
+        sizes = {c.name: cell_count(c, cells=self.cells) for c in schema.modelled}
         total = marginals = 0
         for names in _marginals(schema):
             exact = _histogram([real[n] for n in names], [sizes[n] for n in names])
@@ -153,37 +155,61 @@ class TwoWayScore:
             marginals += 1
         return total, marginals
 
-    def _size(self, column: Column) -> int:
-        """Return the number of cells of a column, null included."""
-        if not column.is_numeric:
-            discovers = column.categories == "discover"
-            return (self.cells if discovers else min(len(column.levels), _MOST_LEVELS)) + 1
-        if not isinstance(column.bounds, tuple):
-            return BOUND_CELLS + 1
-        return self.cells + 1
 
-    def _cells(self, values: npt.NDArray, column: Column) -> IntArray:
-        """Return the public cell of each value, shape (n_rows,); the last cell is null."""
-        null = self._size(column) - 1
-        if column.is_numeric:
-            numbers = values.astype(float)
-            present = ~np.isnan(numbers)
-            cells = np.full(len(numbers), null, dtype=np.int64)
-            if isinstance(column.bounds, tuple):
-                grid = grid_of(column, (float(column.bounds[0]), float(column.bounds[1])))
-                share = grid.positions(numbers[present]) / grid.size
-                cells[present] = np.minimum((share * self.cells).astype(np.int64), self.cells - 1)
-            else:
-                cells[present] = bound_cells(numbers[present])
-            return cells
-        codes, different = pd.factorize(values, use_na_sentinel=True)
-        if column.categories == "discover":
-            known = [_hashed(str(level), self.cells) for level in different]
+def cell_count(column: Column, *, cells: int) -> int:
+    """Return the number of public cells of a column, null included.
+
+    Parameters
+    ----------
+    column : Column
+        Public facts.
+    cells : int
+        Most cells of a numeric column, null not counted; of a column whose categories are
+        discovered, cells into which its levels are hashed.
+    """
+    if not column.is_numeric:
+        discovers = column.categories == "discover"
+        return (cells if discovers else min(len(column.levels), _MOST_LEVELS)) + 1
+    if not isinstance(column.bounds, tuple):
+        return BOUND_CELLS + 1
+    return cells + 1
+
+
+def cells_of(values: npt.NDArray, column: Column, *, cells: int) -> IntArray:
+    """Return the public cell of each value, shape (n_rows,); the last cell is null.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n_rows,)
+        A column as :class:`~dpsynth.table.Table` holds it.
+    column, cells
+        As in :func:`cell_count`.
+
+    Privacy
+    -------
+    Which value lies in which cell follows from the schema alone: equal parts between its bounds,
+    its levels in their order.
+    """
+    null = cell_count(column, cells=cells) - 1
+    if column.is_numeric:
+        numbers = values.astype(float)
+        present = ~np.isnan(numbers)
+        places = np.full(len(numbers), null, dtype=np.int64)
+        if isinstance(column.bounds, tuple):
+            grid = grid_of(column, (float(column.bounds[0]), float(column.bounds[1])))
+            share = grid.positions(numbers[present]) / grid.size
+            places[present] = np.minimum((share * cells).astype(np.int64), cells - 1)
         else:
-            levels = {level: code for code, level in enumerate(column.levels)}
-            other = levels[column.other or column.levels[-1]]
-            known = [levels.get(str(level), other) % null for level in different]
-        return np.array([*known, null], dtype=np.int64)[codes]
+            places[present] = bound_cells(numbers[present])
+        return places
+    codes, different = pd.factorize(values, use_na_sentinel=True)
+    if column.categories == "discover":
+        known = [_hashed(str(level), cells) for level in different]
+    else:
+        levels = {level: code for code, level in enumerate(column.levels)}
+        other = levels[column.other or column.levels[-1]]
+        known = [levels.get(str(level), other) % null for level in different]
+    return np.array([*known, null], dtype=np.int64)[codes]
 
 
 def _marginals(schema: Schema) -> list[tuple[str, ...]]:

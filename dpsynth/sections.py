@@ -22,6 +22,9 @@ from dpsynth.errors import DPSynthError, UsageError
 
 T = TypeVar("T")
 
+OPEN = "…"
+"""Stands where a person must answer."""
+
 _WORDS = {
     str: "a text",
     int: "a whole number",
@@ -180,6 +183,9 @@ def meanings(kind: type) -> dict[str, str]:
 
 def _value(hint: Any, value: object, where: str, problems: Problems) -> Any:  # noqa: ANN401
     choices = _alternatives(hint)
+    if OPEN in (value if isinstance(value, list) else [value]):
+        problems.add(where, "it is still to be filled in.", "write what is true.")
+        return None
     for choice in choices:
         if get_origin(choice) is Literal:
             if value in get_args(choice):
@@ -218,8 +224,8 @@ def _example(hint: Any) -> str:  # noqa: ANN401
     if get_origin(choice) is Literal:
         return _toml(get_args(choice)[0])
     if get_origin(choice) is tuple:
-        return '["…"]'
-    return {str: '"…"', int: "1", float: "0.1", bool: "false", Path: '"…"'}[choice]
+        return f'["{OPEN}"]'
+    return {str: f'"{OPEN}"', int: "1", float: "0.1", bool: "false", Path: f'"{OPEN}"'}[choice]
 
 
 def _toml(value: object) -> str:

@@ -180,7 +180,7 @@ def _first_rows(units: IntArray, most: int) -> IntArray:
 
 
 class TableReader:
-    """Reads a table once, after the spend is booked; holds units out for an evaluation.
+    """Reads a table once, after the spend is booked.
 
     Parameters
     ----------
@@ -188,25 +188,16 @@ class TableReader:
         The sensitive table.
     schema : Schema
         Public facts.
-    holdout : float
-        Chance of every unit to be held out, in [0, 1).
 
     Attributes
     ----------
     source : path, DataFrame or Arrow table
         The table as it was given.
-    fit_rows, holdout_rows : DataFrame
-        What was handed to the fit and what was kept back; set by :meth:`read`. Sensitive.
     """
 
-    def __init__(self, source: Source, schema: Schema, *, holdout: float = 0.0) -> None:
-        if not 0 <= holdout < 1:
-            raise UsageError(f"holdout must lie in [0, 1), got {holdout}.")
+    def __init__(self, source: Source, schema: Schema) -> None:
         self.schema = schema
         self.source = source
-        self._holdout = holdout
-        self.fit_rows: pd.DataFrame
-        self.holdout_rows: pd.DataFrame
 
     @classmethod
     def of(cls, data: Source | TableReader, schema: Schema) -> TableReader:
@@ -246,14 +237,15 @@ class TableReader:
         """
         if permit.state != "touched":
             raise UsageError("rows are read only under a touched charge.", code="DPS112")
-        if not self._holdout:
-            return load(self.source, self.schema, rng=rng)
-        frame = read_columns(self.source, [c.name for c in self.schema.columns])
-        self.fit_rows, self.holdout_rows = split(frame, self.schema, holdout=self._holdout, rng=rng)
-        return load(self.fit_rows, self.schema, rng=rng)
+        return load(self._rows(rng), self.schema, rng=rng)
+
+    def _rows(self, rng: np.random.Generator) -> Source:
+        """Return what is to be fitted; a reader that holds rows out returns fewer."""
+        del rng
+        return self.source
 
     def __repr__(self) -> str:
-        return f"TableReader(schema={self.schema.name!r}, holdout={self._holdout})"
+        return f"{type(self).__name__}(schema={self.schema.name!r})"
 
 
 def split(

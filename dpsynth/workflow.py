@@ -1,28 +1,47 @@
-"""The whole chain as one function: fit, sample, evaluate, seal.
+"""The whole chain as one function: fit, sample, attack, evaluate, decide, seal.
 
-The only library module that imports a sibling package.
+The only library module that imports both sibling packages.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
+from benchmarks.disclosure import Reservation, evaluate_dp, reserve_evaluation
 from benchmarks.evaluate import evaluate
 from benchmarks.report import UtilityReport
-from dpsynth.errors import DPSynthError, UsageError
-from dpsynth.evidence import table_sha256
-from dpsynth.files import require_writable
+from dpsynth.criteria import Criteria, judged
+from dpsynth.errors import DPSynthError, GateError, UsageError
+from dpsynth.evidence import Evidence, Verdict
+from dpsynth.files import csv_bytes, require_writable, write_frame
 from dpsynth.identity import CustodianKey
 from dpsynth.ledger import Ledger
-from dpsynth.privacy import Budget
-from dpsynth.release import make_internal, refuse_existing, seal
+from dpsynth.noise import NoiseSource
+from dpsynth.privacy import Budget, canonical_sha256
+from dpsynth.release import (
+    PublicationFacts,
+    make_internal,
+    refuse_existing,
+    require_tools,
+    seal,
+)
 from dpsynth.synthesizer import Progress, Synthesizer
-from dpsynth.table import Source, TableReader, write_frame
+from dpsynth.table import Source
+from privacy_audits.attacks import LEAST, CoinReader, Coins, FittedRows
+from privacy_audits.audit import audit
+from privacy_audits.report import AuditReport
 
-MODEL = "model.dpsynth"
+MODEL, FITTED, HELD_OUT, COINS = "model.dpsynth", "fit.csv", "holdout.csv", "coins.json"
+UTILITY_PAGE, AUDIT_PAGE = "utility.html", "audit.html"
+"""Files of the confidential folder."""
+
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +56,14 @@ class Released:
         The confidential folder.
     report : UtilityReport
         Computed from real rows: confidential.
+    audit : AuditReport
+        Computed from real rows: confidential.
     """
 
     bundle: Path
     internal: Path
     report: UtilityReport
+    audit: AuditReport
 
 
 def release(
@@ -52,13 +74,16 @@ def release(
     ledger: Ledger,
     dataset: str,
     out: Path,
+    criteria: Criteria | None = None,
+    facts: PublicationFacts | None = None,
     rows: int | None = None,
     n: int | None = None,
-    holdout: float = 0.2,
     progress: Progress | None = None,
+    say: Say | None = None,
     key: CustodianKey | None = None,
+    noise: NoiseSource | None = None,
 ) -> Released:
-    """Fit, sample, evaluate and seal.
+    """Fit, sample, attack, evaluate, decide and seal.
 
     Parameters
     ----------
@@ -67,100 +92,213 @@ def release(
     synthesizer : Synthesizer
         An unfitted method.
     budget : Budget
-        What to spend.
+        What the fit may spend; figures that are bought cost more.
     ledger : Ledger
         Where it is booked.
     dataset : str
         Name of the dataset in the ledger.
     out : Path
         Release folder to create; the confidential one is created beside it.
+    criteria : Criteria, optional
+        What must be reached; the stated defaults if there are none. Their digest is taken before
+        the table is opened.
+    facts : PublicationFacts, optional
+        What the custodian states.
     rows : int, optional
         Public guess of the number of rows.
     n : int, optional
         Synthetic rows; by default the noisy number of fitted rows.
-    holdout : float
-        Chance of every unit to be held out of the fit for the evaluation.
     progress : callable, optional
-        Receives (steps done, steps in all).
+        Receives (steps done, steps in all) of the fit.
+    say : callable, optional
+        Is told which stage begins.
     key : CustodianKey, optional
         Recognises the table as the one that was entered in the ledger.
+    noise : NoiseSource, optional
+        Operating system entropy by default; nothing else can be sealed.
+
+    Returns
+    -------
+    Released
+        The bundle, the confidential folder and both confidential reports.
 
     Raises
     ------
-    BudgetError, DataError, GateError, IntegrityError
+    BudgetError
+        If the ledger refuses; the table was not opened.
+    GateError
+        If a rule stops the table (``DPS302``, ``DPS303``). The confidential folder then says why,
+        and there is no bundle. The budget is spent; another try is another charge.
+    DataError, IntegrityError
         Nothing is left at ``out``. What fails after the fit says where the fitted model was kept:
         its budget is spent, its samples are free.
 
     Privacy
     -------
-    The table that is evaluated is the table that is sealed; nothing is fitted again after the
-    evaluation, and no figure of the evaluation enters the release.
+    The table that is evaluated is the table that is sealed; nothing is fitted again after that.
+    What stops a table by itself is a function of the table, of canaries, of figures that were paid
+    for, or a test on real rows whose chance of a false stop is at most δ e^-ε / 10
+    (:mod:`privacy_audits.gate`): releasing a table or nothing then costs next to nothing. No other
+    figure computed from real rows decides anything or enters the release.
     """
-    if not 0 < holdout < 1:
-        raise UsageError(
-            f"holdout must lie in (0, 1), got {holdout}.",
-            fix="a release is evaluated on rows that were held out.",
-        )
+    criteria = criteria or Criteria()
+    fixed = canonical_sha256(criteria.to_dict())
+    tell = say or _silent
     internal = out.with_name(out.name + "-internal")
     refuse_existing(out)
     refuse_existing(internal)
+    require_tools()
     # What could not be written at the end is refused before anything is spent.
     require_writable(internal)
-    reader = TableReader(data, synthesizer.schema, holdout=holdout)
-    synthesizer.fit(
-        reader,
-        budget=budget,
-        ledger=ledger,
-        dataset=dataset,
-        rows=rows,
-        progress=progress,
-        key=key,
-    )
-    make_internal(internal)
-    synthesizer.save(internal / MODEL)
-    try:
-        report = _evaluate_and_seal(synthesizer, reader, ledger, n=n, out=out, internal=internal)
-    except DPSynthError as error:
-        kept = f"the fitted model is kept at {str(internal / MODEL)!r}."
-        error.fix = f"{error.fix} {kept}" if error.fix else kept
-        raise
-    return Released(out, internal, report)
+    _require_people(synthesizer, rows, criteria)
+    reader = CoinReader(data, synthesizer.schema, design=criteria.audit.design)
+    with ExitStack() as open_charges:
+        reservation = None
+        if criteria.purchase.epsilon > 0:
+            # Booked before the fit: a ledger that has no room for both refuses at once.
+            reservation = open_charges.enter_context(
+                reserve_evaluation(
+                    ledger, dataset, synthesizer.schema, epsilon=criteria.purchase.epsilon
+                )
+            )
+        tell(f"fitting {synthesizer.method}")
+        synthesizer.fit(
+            reader,
+            budget=budget,
+            ledger=ledger,
+            dataset=dataset,
+            rows=rows,
+            progress=progress,
+            key=key,
+            noise=noise,
+        )
+        make_internal(internal)
+        synthesizer.save(internal / MODEL)
+        try:
+            chain = _Chain(synthesizer, reader, ledger, criteria, fixed, internal, tell)
+            synthetic = synthesizer.sample(n)
+            report, attacked, evidence = chain.examine(synthetic, dataset, key, reservation)
+            tell("sealing")
+            seal(
+                synthetic,
+                synthesizer,
+                ledger=ledger,
+                evidence=evidence,
+                out=out,
+                internal=internal,
+                facts=facts,
+                criteria=criteria.to_dict(),
+            )
+        except DPSynthError as error:
+            kept = f"the fitted model is kept at {str(internal / MODEL)!r}."
+            error.fix = f"{error.fix} {kept}" if error.fix else kept
+            raise
+    return Released(out, internal, report, attacked)
 
 
-def _evaluate_and_seal(
-    synthesizer: Synthesizer,
-    reader: TableReader,
-    ledger: Ledger,
-    *,
-    n: int | None,
-    out: Path,
-    internal: Path,
-) -> UtilityReport:
-    synthetic = synthesizer.sample(n)
-    report = evaluate(
-        synthetic,
-        reader.fit_rows,
-        reader.holdout_rows,
-        synthesizer.schema,
-        table_sha256=_digest(synthetic, out.parent),
-    )
-    seal(
-        synthetic,
-        synthesizer,
-        ledger=ledger,
-        evidence=[report.evidence()],
-        out=out,
-        internal=internal,
-    )
-    return report
+@dataclass(frozen=True, slots=True, repr=False)
+class _Chain:
+    """What is done with a synthetic table between sampling and sealing."""
+
+    model: Synthesizer
+    reader: CoinReader
+    ledger: Ledger
+    criteria: Criteria
+    fixed: str
+    internal: Path
+    tell: Say
+
+    def examine(
+        self,
+        synthetic: pd.DataFrame,
+        dataset: str,
+        key: CustodianKey | None,
+        reservation: Reservation | None,
+    ) -> tuple[UtilityReport, AuditReport, list[Evidence]]:
+        """Attack, evaluate, buy figures, write down all of it, and decide."""
+        digest = hashlib.sha256(csv_bytes(synthetic)).hexdigest()
+        schema, fitted, held_out = self.model.schema, self.reader.fitted, self.reader.held_out
+        coins = self._keep_rows()
+        self.tell("attacking the table and its method")
+        attacked = audit(
+            synthetic,
+            fitted,
+            held_out,
+            schema,
+            model=self.model,
+            canaries=self.criteria.audit.canaries,
+            coins=coins,
+            policy=self.criteria.policy,
+            table_sha256=digest,
+        )
+        attacked.save(self.internal / AUDIT_PAGE)
+        report = evaluate(
+            synthetic,
+            fitted,
+            held_out,
+            schema,
+            table_sha256=digest,
+            budget=self.model.plan_.budget,
+            thresholds=self.criteria.uses,
+            progress=lambda part: self.tell(f"measuring: {part}"),
+        )
+        report.save(self.internal / UTILITY_PAGE)
+        evidence = [report.evidence(), attacked.evidence(), attacked.public_evidence()]
+        if reservation is not None:
+            self.tell("buying figures for the public")
+            bought = evaluate_dp(
+                synthetic,
+                FittedRows(self.reader),
+                schema,
+                ledger=self.ledger,
+                dataset=dataset,
+                key=key,
+                table_sha256=digest,
+                reservation=reservation,
+            )
+            evidence.append(judged(bought, self.criteria.purchase))
+        for item in evidence:
+            self.ledger.record_verdict(item, criteria_sha256=self.fixed)
+        self._decide(evidence)
+        return report, attacked, evidence
+
+    def _keep_rows(self) -> Coins:
+        """Keep who was held out: an audit of this table can be repeated, and only with it."""
+        write_frame(self.reader.fitted, self.internal / FITTED)
+        write_frame(self.reader.held_out, self.internal / HELD_OUT)
+        coins = self.reader.coins.bound(self.internal / FITTED, self.internal / HELD_OUT)
+        coins.write(self.internal / COINS)
+        return coins
+
+    def _decide(self, evidence: Sequence[Evidence]) -> None:
+        blocked = [item for item in evidence if item.verdict == Verdict.FAIL]
+        if not blocked:
+            return
+        for item in evidence:
+            name = f"{item.kind}-{item.disclosure}.json"
+            item.write(self.internal / name)
+        audits = any(item.kind == "audit" for item in blocked)
+        what = "the audit blocks" if audits else "the utility evidence does not pass for"
+        raise GateError(
+            f"{what} this table: there is no bundle.",
+            code="DPS303" if audits else "DPS302",
+            fix=f"{str(self.internal)!r} says why; another try is another charge.",
+        )
 
 
-def _digest(frame: pd.DataFrame, beside: Path) -> str:
-    """Digest of the table as it will be written."""
-    import tempfile
+def _require_people(model: Synthesizer, rows: int | None, criteria: Criteria) -> None:
+    """Refuse, before anything is spent, a declared size that leaves too few units to audit."""
+    declared = rows or model.schema.rows
+    if declared is None:
+        return
+    units, design = declared / model.schema.unit.max_rows, criteria.audit.design
+    if units * min(design.audited / 2, design.reference) < LEAST:
+        raise UsageError(
+            f"the declared rows leave fewer than {LEAST} units on a side of the audit.",
+            code="DPS413",
+            fix="raise audited and reference in [audit], so that more units are held out.",
+        )
 
-    beside.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=beside, prefix=".digest-") as scratch:
-        path = Path(scratch) / "synthetic.csv"
-        write_frame(frame, path)
-        return table_sha256(path)
+
+def _silent(stage: str) -> None:
+    """Say nothing."""

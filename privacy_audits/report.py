@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 FORMAT = "dpsynth.audit/1"
 BANNER = "computed from real rows: confidential, outside the ε guarantee"
+PUBLIC_BANNER = (
+    "computed from the released table, the schema and canaries alone: post-processing, which costs "
+    "nothing"
+)
 MEANING = (
     "Audits bound leakage from below. They can refute the claim; they cannot confirm it. The "
     "guarantee is the proof and the ledger."
@@ -155,12 +159,7 @@ class AuditReport:
                     real_rows=True,
                 )
         if self.canaries is not None:
-            yield Violation(
-                code="DPS424",
-                name="the canary audit of the method",
-                p_value=self.canaries.p_value,
-                real_rows=self.canaries.mode != "surrogate",
-            )
+            yield _refuted(self.canaries)
 
     def _influences(self) -> Iterator[Influence]:
         for attack in (*self.table.membership, *self.table.gaps):
@@ -205,18 +204,21 @@ class AuditReport:
             yield _note(
                 "DPS442", "too few records were held out for upper bounds that mean something."
             )
+        yield from self._instruments(self.canaries)
+
+    def _instruments(self, canaries: CanaryAudit | None) -> Iterator[Finding]:
         if self.method is None:
             yield _note(
                 "DPS443", "no model was given, so that its method was not audited with canaries."
             )
-        elif self.canaries is None:
+        elif canaries is None:
             yield _note(
                 "DPS443",
                 f"there are no canaries for {self.method} under this schema: "
                 "the method was not audited with any.",
             )
         else:
-            yield from self._weak(self.canaries)
+            yield from self._weak(canaries)
 
     def _weak(self, canaries: CanaryAudit) -> Iterator[Finding]:
         if canaries.ceiling < max(canaries.claim, self.claim.epsilon if self.claim else 0.0):
@@ -291,10 +293,7 @@ class AuditReport:
             If no digest of the table was given.
         """
         if self.table_sha256 is None:
-            raise UsageError(
-                "the report is not bound to a file.",
-                fix="call audit with table_sha256=dpsynth.evidence.table_sha256(path).",
-            )
+            raise _not_bound()
         return Evidence(
             kind="audit",
             table_sha256=self.table_sha256,
@@ -308,6 +307,58 @@ class AuditReport:
             findings=self.decision.findings,
             verdict=self.verdict,
             disclosure="internal",
+        )
+
+    def public_evidence(self) -> Evidence:
+        """Return what of the report may leave the house, bound to the table.
+
+        Returns
+        -------
+        Evidence
+            Of disclosure ``post-processing``: bounds and ceilings of the canaries, and whether
+            the table keeps to the declared domain. Its verdict goes by these alone.
+
+        Raises
+        ------
+        UsageError
+            If no digest of the table was given.
+
+        Privacy
+        -------
+        A function of the released table, the schema and the coins of the canaries. No attack on
+        real rows enters it, nor canaries that were planted among real rows (``in-situ``), nor the
+        verdict of the whole report.
+        """
+        if self.table_sha256 is None:
+            raise _not_bound()
+        canaries = self.canaries
+        if canaries is not None and canaries.mode != "surrogate":
+            canaries = None
+        decision = decide(
+            policy=self.policy,
+            claim=self.claim,
+            rules=list(self._rules()),
+            violations=[] if canaries is None else [_refuted(canaries)],
+            influences=[],
+            risks=[],
+            silent=list(self._instruments(canaries)),
+        )
+        return Evidence(
+            kind="audit",
+            table_sha256=self.table_sha256,
+            created=self.created,
+            metrics={
+                "notice": PUBLIC_BANNER,
+                "meaning": MEANING,
+                "schema_sha256": self.schema_sha256,
+                "method": self.method,
+                "alpha": self.policy.alpha,
+                "canaries": None if canaries is None else canaries.to_dict(),
+                "sentences": [] if canaries is None else list(canaries.sentences()),
+            },
+            findings=decision.findings,
+            verdict=decision.verdict,
+            disclosure="post-processing",
         )
 
     def save(self, path: str | Path) -> None:
@@ -376,6 +427,22 @@ class AuditReport:
             lines += textwrap.wrap(str(finding), 96, initial_indent="  ", subsequent_indent="    ")
         lines += textwrap.wrap(MEANING, 96, initial_indent="  ", subsequent_indent="  ")
         return "\n".join(lines)
+
+
+def _refuted(canaries: CanaryAudit) -> Violation:
+    return Violation(
+        code="DPS424",
+        name="the canary audit of the method",
+        p_value=canaries.p_value,
+        real_rows=canaries.mode != "surrogate",
+    )
+
+
+def _not_bound() -> UsageError:
+    return UsageError(
+        "the report is not bound to a file.",
+        fix="call audit with table_sha256=dpsynth.evidence.table_sha256(path).",
+    )
 
 
 def _note(code: str, message: str) -> Finding:

@@ -139,17 +139,17 @@ def _expected(name: str, value: object, is_required: bool) -> str:
     if value is None and not is_required:
         return ""
     if name in _LISTS:
-        fits = isinstance(value, tuple) and value and all(_is_text(item) for item in value)
+        fits = isinstance(value, tuple) and value and all(is_text(item) for item in value)
         return "" if fits else "a list of names"
     if name == "publication_date":
         return "" if _is_date(value) else "a date, YYYY-MM-DD"
     for field_name, words in (("sector", SECTORS), ("data_source", DATA_SOURCES)):
         if name == field_name:
             return "" if value in words else f"one of {', '.join(words)}"
-    return "" if _is_text(value) else "a text"
+    return "" if is_text(value) else "a text"
 
 
-def _is_text(value: object) -> bool:
+def is_text(value: object) -> bool:
     """Return whether a text can be shown; it may have several lines."""
     return (
         isinstance(value, str)

@@ -19,6 +19,7 @@ from dpsynth.certificate.wording import (
     unit_words,
 )
 from dpsynth.errors import DPSynthError, require_extra
+from dpsynth.privacy import Budget
 
 _SCHEMA = "deployments-schema.yaml"
 _TIER_3 = ("actors", "data_domain", "unprotected_quantities", "preprocessing", "justification")
@@ -27,7 +28,9 @@ _TIER_3 = ("actors", "data_domain", "unprotected_quantities", "preprocessing", "
 _ACTIVE = {ord(character): f"&#{ord(character)};" for character in "<>&`*[]\\$"}
 
 
-def to_registry(statement: Statement, facts: DeploymentFacts) -> str:
+def to_registry(
+    statement: Statement, facts: DeploymentFacts, *, population_budget: Budget | None = None
+) -> str:
     """Return a YAML draft of status ``Draft``.
 
     Parameters
@@ -36,6 +39,8 @@ def to_registry(statement: Statement, facts: DeploymentFacts) -> str:
         What was spent, and on what.
     facts : DeploymentFacts
         What the custodian adds; texts are taken over as they are, Markdown included.
+    population_budget : Budget, optional
+        Given, the statement is about one release alone, and this is the budget of its population.
 
     Raises
     ------
@@ -45,7 +50,7 @@ def to_registry(statement: Statement, facts: DeploymentFacts) -> str:
         If the draft does not fit the registry's schema.
     """
     yaml = require_extra("yaml", extra="report", purpose="a registry draft")
-    document = _document(statement, facts)
+    document = _document(statement, facts, population_budget)
     _validate(document, yaml)
 
     class Dumper(yaml.SafeDumper):
@@ -72,9 +77,12 @@ def _validate(document: dict[str, Any], yaml: ModuleType) -> None:
         )
 
 
-def _document(statement: Statement, facts: DeploymentFacts) -> dict[str, Any]:
+def _document(
+    statement: Statement, facts: DeploymentFacts, population_budget: Budget | None
+) -> dict[str, Any]:
     is_complete = all(getattr(facts, name) is not None for name in _TIER_3)
     many = len(statement.releases) > 1
+    budget = population_budget or statement.budget
     sections: dict[str, dict[str, Any]] = {
         "basic": {
             "name": facts.name,
@@ -100,7 +108,9 @@ def _document(statement: Statement, facts: DeploymentFacts) -> dict[str, Any]:
                 "epsilon": float(up(statement.spent).replace(",", "")),
                 "delta": statement.budget.delta,
             },
-            "privacy_parameters_details": _parameters(statement),
+            "privacy_parameters_details": _parameters(
+                statement, of_release=population_budget is not None
+            ),
         },
         "deployment_model": {
             "model_name": "Central",
@@ -108,7 +118,7 @@ def _document(statement: Statement, facts: DeploymentFacts) -> dict[str, Any]:
             "release_type": "Many releases" if many else "One release",
             "release_type_details": (
                 "All releases about this population charge one budget, which does not renew: "
-                f"ε at most {statement.budget.epsilon:g} at δ = {statement.budget.delta:g}."
+                f"ε at most {budget.epsilon:g} at δ = {budget.delta:g}."
             ),
             "data_source_type": facts.data_source,
             "access_type": "Non-interactive",
@@ -143,12 +153,17 @@ def _document(statement: Statement, facts: DeploymentFacts) -> dict[str, Any]:
     }
 
 
-def _parameters(statement: Statement) -> str:
+def _parameters(statement: Statement, *, of_release: bool) -> str:
     meaning, delta = statement.meaning, f"{statement.budget.delta:g}"
     counted = sum(charge.counts for charge in statement.charges)
+    whose = (
+        f"the charges of this release ({counted})"
+        if of_release
+        else (f"all {counted} charges on the population")
+    )
     lines = [
-        f"ε is what all {counted} charges on the population have cost together at δ = {delta}, "
-        f"{percent(statement.capacity_used)} of what its budget admits.",
+        f"ε is what {whose} have cost together at δ = {delta}, "
+        f"{percent(statement.capacity_used)} of what the population's budget admits.",
         f"Best guess of an attacker about one unit: {chance(meaning.best_guess)} (a coin: 50%); "
         f"detection at 1% false positives: {chance(meaning.tpr_at_1_percent)}, at 0.1%: "
         f"{chance(meaning.tpr_at_0_1_percent)}.",

@@ -57,18 +57,14 @@ def audit(
     """
     from dpsynth.errors import GateError, UsageError
     from dpsynth.evidence import Verdict, table_sha256
-    from dpsynth.files import require_writable
+    from dpsynth.files import require_outputs
     from dpsynth.methods import load
     from dpsynth.privacy import Budget
     from dpsynth.schema import Schema
     from privacy_audits.attacks import Coins
     from privacy_audits.audit import audit as attack
 
-    for path in (page, output):
-        if path is not None:
-            require_writable(path)
-    if page is not None and page == output:
-        raise UsageError("page and evidence are one file.", fix="give two names.")
+    require_outputs(page=page, output=output)
     if (epsilon is None) != (delta is None):
         raise UsageError("a claim is an ε and a δ.", fix="give both --epsilon and --delta.")
     claim = None

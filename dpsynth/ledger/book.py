@@ -295,6 +295,25 @@ class Ledger:
                 body = {"dataset_id": known[dataset]["dataset_id"], "content_hmac": content_hmac}
                 self._store.append("identified", body)
 
+    def find(self, content_hmac: str | None) -> str | None:
+        """Return the name under which a table was entered, if it was.
+
+        Parameters
+        ----------
+        content_hmac : str or None
+            Keyed digest of the table (:mod:`dpsynth.identity`); ``None`` without a key.
+
+        Raises
+        ------
+        UsageError
+            If datasets have digests and none is given (``DPS517``).
+        """
+        entered = {row["content_hmac"]: name for name, row in self._known_datasets().items()}
+        entered.pop(None, None)
+        if content_hmac is None and entered:
+            raise datasets.needs_key(next(iter(entered.values())))
+        return entered.get(content_hmac)
+
     def reserve(self, plan: Plan, *, dataset: str) -> Charge:
         """Book a plan before it reads data, or refuse it.
 

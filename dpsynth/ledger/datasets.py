@@ -26,11 +26,7 @@ def is_new(known: dict[str, Row], dataset: str, content_hmac: str | None) -> boo
     if content_hmac is None:
         if entered is None:
             return False
-        raise UsageError(
-            f"the dataset {dataset!r} is recognised by a keyed digest, and no key is given.",
-            code="DPS517",
-            fix="give the custodian's key.",
-        )
+        raise needs_key(dataset)
     refuse_twin(known, dataset, content_hmac)
     if entered is not None and entered != content_hmac:
         raise IntegrityError(
@@ -40,6 +36,15 @@ def is_new(known: dict[str, Row], dataset: str, content_hmac: str | None) -> boo
             fix="enter it as a dataset of its own: it charges the same budget.",
         )
     return entered is None
+
+
+def needs_key(dataset: str) -> UsageError:
+    """Return the refusal of a dataset that only a key recognises."""
+    return UsageError(
+        f"the dataset {dataset!r} is recognised by a keyed digest, and no key is given.",
+        code="DPS517",
+        fix="give the custodian's key.",
+    )
 
 
 def refuse_twin(known: dict[str, Row], name: str, content_hmac: str | None) -> None:

@@ -105,6 +105,56 @@ def verify_signature(document: Mapping[str, Any], key: Path) -> Anchor:
     return anchor
 
 
+def sign_file(path: Path, key: Path, *, context: str) -> str:
+    """Return the signature over the content of a file, in hexadecimal digits.
+
+    Parameters
+    ----------
+    path : Path
+        What is signed.
+    key : Path
+        File of the private key.
+    context : str
+        What the file is, signed with it: a signature over one kind of file is none over another.
+
+    Raises
+    ------
+    UsageError
+        If the key's file is no Ed25519 private key.
+    """
+    private = _load(key, "private")
+    assert isinstance(private, Ed25519PrivateKey)
+    return private.sign(f"{context}\n".encode() + path.read_bytes()).hex()
+
+
+def is_signed(path: Path, signature: str, key: Path, *, context: str) -> bool:
+    """Return whether a signature is that of a key over the content of a file.
+
+    Parameters
+    ----------
+    path : Path
+        What was signed.
+    signature : str
+        What :func:`sign_file` returned.
+    key : Path
+        File of the public key.
+    context : str
+        What the file is.
+
+    Raises
+    ------
+    UsageError
+        If the key's file is no Ed25519 public key.
+    """
+    public = _load(key, "public")
+    assert isinstance(public, Ed25519PublicKey)
+    try:
+        public.verify(bytes.fromhex(signature), f"{context}\n".encode() + path.read_bytes())
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
 def _message(anchor: Anchor) -> bytes:
     return (_CONTEXT + canonical_json(anchor.to_dict())).encode()
 

@@ -32,6 +32,7 @@ from privacy_audits.attacks.battery import LEAST, TARGETS, audit_table
 from privacy_audits.attacks.coins import AuditSplit, Coins, Design, split_audit
 from privacy_audits.attacks.marginal import Clique
 from privacy_audits.attacks.proximity import Screening
+from privacy_audits.attacks.reader import CoinReader, FittedRows
 from privacy_audits.attacks.result import HARD, Gap, Membership, TableAudit
 
 __all__ = [
@@ -40,8 +41,10 @@ __all__ = [
     "TARGETS",
     "AuditSplit",
     "Clique",
+    "CoinReader",
     "Coins",
     "Design",
+    "FittedRows",
     "Gap",
     "Membership",
     "Screening",

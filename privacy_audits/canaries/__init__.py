@@ -21,11 +21,12 @@ Nasr et al., "Adversary Instantiation", arXiv 2101.04535 (gradient canaries).
 
 from __future__ import annotations
 
-from privacy_audits.canaries.method import audit_method, has_canaries
+from privacy_audits.canaries.method import LEAST_CANARIES, audit_method, has_canaries
 from privacy_audits.canaries.result import ALPHA, REPORTED, CanaryAudit, assess, audit_twice
 
 __all__ = [
     "ALPHA",
+    "LEAST_CANARIES",
     "REPORTED",
     "CanaryAudit",
     "assess",

@@ -28,6 +28,9 @@ S = TypeVar("S", bound=Synthesizer)
 _LARGEST_SHARE = 0.01
 """Most canaries among sensitive units."""
 
+LEAST_CANARIES = 40
+"""With fewer, fair coins may well leave a side empty, and nothing can be compared."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class AuditedRun:
@@ -124,6 +127,8 @@ def audit_method(
     """
     if not hasattr(synthesizer, "plan_"):
         raise UsageError("the synthesizer is not fitted: there is no plan to audit.")
+    if canaries < LEAST_CANARIES:
+        raise UsageError(f"an audit in one run needs at least {LEAST_CANARIES} canaries.")
     if mode == "in-situ":
         _check_in_situ(synthesizer, canaries, ledger)
 

@@ -258,9 +258,11 @@ def test_the_installed_command_passes_the_exit_code_on(place: Place) -> None:
 
 
 def test_release_then_verify_as_the_recipient(
-    place: Place, capsys: pytest.CaptureFixture[str]
+    place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place.init()
+    monkeypatch.setenv("DPSYNTH_AUDIT_AUDITED", "0.5")
+    monkeypatch.setenv("DPSYNTH_AUDIT_REFERENCE", "0.25")
     bundle = place.folder / "release"
     command = ["release", str(place.data), "--schema", str(place.schema)]
     command += ["--method", "independent", "--epsilon", "1", "--delta", "1e-5"]
@@ -273,6 +275,15 @@ def test_release_then_verify_as_the_recipient(
     assert main(["verify", str(bundle), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["ok"] is True
     assert main(command) == 6  # refused before anything is spent
+    key = place.folder / "key"
+    assert main(["ledger", "key", str(key), "--signing"]) == 0
+    assert main(["verify", str(bundle), "--key", f"{key}.pub"]) == 6
+    assert main(["sign", str(bundle), "--key", str(key)]) == 0
+    assert main(["verify", str(bundle), "--key", f"{key}.pub"]) == 0
+    capsys.readouterr()
+    command[-1] = str(place.folder / "small")
+    assert main([*command, "--rows", "120"]) == 2  # too few for an audit, before as well
+    assert "DPS413" in capsys.readouterr().err
     (bundle / "schema.toml").write_text((bundle / "schema.toml").read_text() + "\n")
     assert main(["verify", str(bundle)]) == 6
     assert "schema.toml" in capsys.readouterr().err
@@ -289,11 +300,14 @@ def test_schema_check_with_data_is_stamped(
 
 
 def test_a_fit_is_not_lost_when_the_evaluation_is_refused(
-    place: Place, capsys: pytest.CaptureFixture[str]
+    place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place.init()
     bundle = place.folder / "release"
-    command = ["release", str(place.data), "--schema", str(place.schema), "--holdout", "1e-12"]
+    # Next to nobody is held out.
+    monkeypatch.setenv("DPSYNTH_AUDIT_REFERENCE", "1e-12")
+    monkeypatch.setenv("DPSYNTH_AUDIT_AUDITED", "1e-12")
+    command = ["release", str(place.data), "--schema", str(place.schema)]
     command += ["--method", "independent", "--epsilon", "1", "--delta", "1e-5"]
     command += ["--ledger", str(place.ledger), "--dataset", "patients", "-o", str(bundle)]
     assert main(command) == 3
@@ -319,8 +333,7 @@ def test_what_could_not_be_written_is_refused_before_anything_is_spent(
         ["fit", data, *common, "--method", "dp-vae", "-o", str(place.model),
          "--checkpoint", str(blocked / "kept")],
         ["release", data, *common, "--method", "independent", "-o", str(blocked / "release")],
-        ["release", data, *common, "--method", "independent", "-o", str(place.folder / "release"),
-         "--holdout", "0"],
+        ["release", data, *common, "--method", "independent"],
     ):  # fmt: skip
         capsys.readouterr()
         assert main(command) == 2

@@ -99,7 +99,7 @@ def test_the_draft_passes_the_registrys_own_check_of_quoting() -> None:
 
 def test_a_draft_that_does_not_fit_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = registry._document
-    monkeypatch.setattr(registry, "_document", lambda s, f: {**whole(s, f), "tier": 9})
+    monkeypatch.setattr(registry, "_document", lambda *a: {**whole(*a), "tier": 9})
     with pytest.raises(DPSynthError, match="tier") as caught:
         registry.to_registry(statement(), facts())
     assert "9" not in str(caught.value).replace("DPS523", "")

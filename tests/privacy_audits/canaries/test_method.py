@@ -98,16 +98,16 @@ def test_an_audit_in_situ_is_a_charge_of_its_own(name):
     rng = np.random.default_rng(0)
     few = int(0.01 * model.plan_.parameters["expected_units"])
     with pytest.raises(UsageError, match="1%"):
-        audit_method(model, patients_frame(ROWS), canaries=few + 1, rng=rng, **options)
+        audit_method(model, patients_frame(ROWS), canaries=max(40, few + 1), rng=rng, **options)
     model = large(name)
-    result = audit_method(model, patients_frame(ROWS), canaries=30, rng=rng, **options)
+    result = audit_method(model, patients_frame(ROWS), canaries=40, rng=rng, **options)
     assert (result.mode, result.runs) == ("in-situ", 1)
     with pytest.raises(BudgetError):
-        audit_method(model, patients_frame(ROWS), canaries=30, rng=rng, **options)
+        audit_method(model, patients_frame(ROWS), canaries=40, rng=rng, **options)
 
 
 def large(name: str) -> Synthesizer:
-    """A model whose declared size admits thirty canaries in situ."""
+    """A model whose declared size admits forty canaries in situ."""
     kind, schema = method_class(name), patients_schema(id="patient", max_rows=3)
     chosen = SETTINGS[name]
     options = {} if chosen is None else {"settings": kind.settings_type(**chosen)}  # type: ignore[attr-defined]
@@ -116,7 +116,7 @@ def large(name: str) -> Synthesizer:
         budget=BUDGET,
         ledger=open_ledger(schema),
         dataset="patients",
-        rows=9000,
+        rows=12_000,
         noise=NoiseSource.seeded(1),
     )
 

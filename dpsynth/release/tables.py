@@ -1,0 +1,81 @@
+"""The synthetic table as two files with the same cells.
+
+The digest of the CSV file is the identity of a table: evidence and ledger are bound to it. The
+Parquet file carries that digest in its metadata, so that a stray copy can be recognised; its own
+digest stands in the manifest. Neither file depends on the manifest, so that nothing goes in a
+circle.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
+
+from dpsynth.errors import DataError, IntegrityError
+from dpsynth.files import csv_bytes, read_frame
+
+_MARK = "dpsynth"
+
+
+def release_id(table_sha256: str) -> str:
+    """Return the identifier of a release."""
+    return f"urn:dpsynth:release:{table_sha256}"
+
+
+def parquet_marks(table_sha256: str) -> dict[str, str]:
+    """Return what the metadata of the Parquet file says."""
+    return {
+        f"{_MARK}.synthetic": "true",
+        f"{_MARK}.release": release_id(table_sha256),
+        f"{_MARK}.table_sha256": table_sha256,
+    }
+
+
+def parquet_bytes(frame: pd.DataFrame, table_sha256: str) -> bytes:
+    """Return the table as a Parquet file that says what it is.
+
+    Parameters
+    ----------
+    frame : DataFrame, shape (n_rows, n_columns)
+        The synthetic table.
+    table_sha256 : str
+        Digest of the same table as CSV.
+    """
+    try:
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+    except (pa.ArrowException, ValueError, TypeError):
+        raise DataError(
+            "the table cannot be written as Parquet: a column mixes types, or names repeat.",
+            code="DPS259",
+            fix="give every column one type and a name of its own.",
+        ) from None
+    marks = {key.encode(): value.encode() for key, value in parquet_marks(table_sha256).items()}
+    sink = pa.BufferOutputStream()
+    pyarrow.parquet.write_table(
+        table.replace_schema_metadata({**(table.schema.metadata or {}), **marks}), sink
+    )
+    return sink.getvalue().to_pybytes()
+
+
+def read_marks(path: Path) -> dict[str, str]:
+    """Return what a Parquet file says of itself.
+
+    Raises
+    ------
+    IntegrityError
+        If it is no Parquet file.
+    """
+    try:
+        metadata = pyarrow.parquet.read_schema(path).metadata or {}
+        marks = {key.decode(): value.decode() for key, value in metadata.items()}
+    except (pa.ArrowException, OSError, UnicodeDecodeError):
+        raise IntegrityError("the file is no Parquet file.", code="DPS605") from None
+    return {key: value for key, value in marks.items() if key.startswith(f"{_MARK}.")}
+
+
+def hold_the_same(csv: Path, parquet: Path) -> bool:
+    """Return whether the Parquet file, written as CSV, is the CSV file byte for byte."""
+    return csv_bytes(read_frame(parquet)) == csv.read_bytes()
