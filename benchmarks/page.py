@@ -1,4 +1,4 @@
-"""The evaluation as one confidential page for the house, and its scorecard for a notebook."""
+"""The evaluation as one confidential page for the house, and its short form for a notebook."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from benchmarks.report import BANNER, UtilityReport, versions
 from benchmarks.scorecard import Line
 from dpsynth.evidence import Verdict
 from dpsynth.pages import render
+from dpsynth.pages.fragments import Rows, finding_rows, fragment
 
 VERDICTS = {
     Verdict.FAIL: "BLOCK",
@@ -100,16 +101,53 @@ def to_html(report: UtilityReport) -> str:
     )
 
 
-def to_card(report: UtilityReport) -> str:
-    """Return the verdict, the scorecard and the uses as a fragment for a notebook."""
-    return render(
-        "benchmarks",
-        "card.html.jinja",
-        r=report,
-        verdict=VERDICTS[report.verdict],
-        banner=BANNER,
-        signs=_SIGNS,
+def to_fragment(report: UtilityReport, *, stamp: str, notice: str = "") -> str | None:
+    """Return what a notebook shows of an evaluation: scorecard, uses, findings.
+
+    Parameters
+    ----------
+    report : UtilityReport
+        What was measured.
+    stamp : str
+        What stands above it; empty where it may be shown to everybody.
+    notice : str
+        Sentence at its end.
+
+    Returns
+    -------
+    str or None
+        None without the extra ``report``.
+    """
+    return fragment(
+        f"Utility of {report.schema_name}: {VERDICTS[report.verdict]}",
+        stamp=stamp,
+        tables=[
+            Rows(
+                caption="Scorecard; the numbers are not added up",
+                head=("Number", "Value", "95 % interval", "Floor", "Landmark", "Better"),
+                rows=tuple(map(_card_line, report.scorecard)),
+            ),
+            Rows(
+                caption="Fit for what, by thresholds that were set before",
+                head=("Use", "Verdict"),
+                rows=tuple(
+                    (use.name, f"{_SIGNS[str(use.fitness)]} {use.fitness}") for use in report.uses
+                ),
+            ),
+            finding_rows(report.findings),
+        ],
+        remarks=[REASONS[report.verdict], *filter(None, [notice])],
     )
+
+
+def _card_line(line: Line) -> tuple[str, ...]:
+    metric = line.metric
+    if metric is None:
+        return (line.label, "not measured", *"––––")
+    interval = "–" if line.interval is None else "[{:.3f}, {:.3f}]".format(*line.interval)
+    numbers = (metric.defined(name) for name in ("value", "floor", "reference"))
+    value, floor, landmark = ("–" if n is None else f"{n:.3f}" for n in numbers)
+    return (line.label, value, interval, floor, landmark, metric.direction)
 
 
 def all_figures(report: UtilityReport) -> dict[str, figures.Figure | None]:

@@ -376,10 +376,10 @@ class UtilityReport:
 
         return to_text(self, BANNER)
 
-    def _repr_html_(self) -> str:
-        from benchmarks.page import to_card
+    def _repr_html_(self) -> str | None:
+        from benchmarks.page import to_fragment
 
-        return to_card(self)
+        return to_fragment(self, stamp=f"CONFIDENTIAL: {BANNER}")
 
 
 def _defined(number: float | None) -> float | None:

@@ -39,6 +39,8 @@ MEANING = (
     "guarantee is the proof and the ledger."
 )
 
+HEURISTIC = "ε bounds on the table are HEURISTIC: no coins were recorded."
+
 _TRUE_ALARMS_AT = 0.01
 
 _FEWEST = 200
@@ -379,6 +381,11 @@ class AuditReport:
     def __repr__(self) -> str:
         return f"AuditReport({self.schema_name!r}, verdict={VERDICTS[self.verdict]}, confidential)"
 
+    def _repr_html_(self) -> str | None:
+        from privacy_audits.page import to_fragment
+
+        return to_fragment(self)
+
     def __str__(self) -> str:
         claim = self.claim
         claimed = "none" if claim is None else f"ε = {claim.epsilon:g}, δ = {claim.delta:g}"
@@ -415,7 +422,7 @@ class AuditReport:
             f"{self.table.screening.closer_to_members:.3f} (SCREENING, no evidence)",
         ]
         if not self.table.randomised:
-            lines.append("  ε bounds on the table are HEURISTIC: no coins were recorded.")
+            lines.append(f"  {HEURISTIC}")
         if self.canaries is not None:
             lines += ["", "  canaries in the method"]
             for sentence in self.canaries.sentences():

@@ -166,6 +166,34 @@ class BoughtReport:
     def __repr__(self) -> str:
         return f"BoughtReport({self.schema_name!r}, ε = {self.paid['epsilon']})"
 
+    def _repr_html_(self) -> str | None:
+        from dpsynth.pages.fragments import Rows, finding_rows, fragment
+
+        figures = Rows(
+            caption="Figures with 95 % intervals of the noise; lower is better",
+            head=("Figure", "Value", "Interval", "Floor"),
+            rows=tuple(
+                (
+                    _LABELS[metric.name],
+                    "not stated" if math.isnan(metric.value) else f"{metric.value:.3f}",
+                    f"[{metric.ci_low:.3f}, {metric.ci_high:.3f}]",
+                    "–" if metric.floor is None else f"{metric.floor:.3f}",
+                )
+                for metric in self.metrics
+            ),
+        )
+        paid = self.paid
+        return fragment(
+            f"Utility of {self.schema_name}, bought: {self.verdict}",
+            stamp="" if paid["releasable"] else "NOT RELEASABLE",
+            facts=[
+                ("Paid", f"ε = {paid['epsilon']} at δ = {paid['delta']}"),
+                ("Protects", f"{paid['unit']} ({paid['relation']})"),
+            ],
+            tables=[figures, finding_rows(self.findings)],
+            remarks=["Booked in the ledger beside the fits. Floor: what sampling alone gives."],
+        )
+
     def __str__(self) -> str:
         lines = [f"Utility of {self.schema_name!r}"]
         lines += textwrap.wrap(self.notice, 96, initial_indent="  ", subsequent_indent="  ")

@@ -96,6 +96,11 @@ class PublicReport:
     def __repr__(self) -> str:
         return f"PublicReport({self.measured.schema_name!r}, verdict={str(self.verdict)!r})"
 
+    def _repr_html_(self) -> str | None:
+        from benchmarks.page import to_fragment
+
+        return to_fragment(self.measured, stamp="", notice=self.notice)
+
     def __str__(self) -> str:
         return str(self.measured).replace(BANNER, self.notice)
 

@@ -561,6 +561,9 @@ class Ledger:
         name, budget = self._population["name"], self.budget
         return f"Ledger({name!r}, ε = {budget.epsilon:g}, δ = {budget.delta:g})"
 
+    def _repr_html_(self) -> str | None:
+        return self.summary(compose=False)._repr_html_()
+
     # -- inside a transaction ------------------------------------------------------------------
 
     def _book(self, plan: Plan, cost: Price, *, dataset_id: str, rule: str) -> Charge:
