@@ -8,6 +8,7 @@ from benchmarks.report import BANNER, UtilityReport, versions
 from benchmarks.scorecard import Line
 from dpsynth.evidence import Verdict
 from dpsynth.pages import render
+from dpsynth.pages.drawings import drawings
 from dpsynth.pages.fragments import Rows, finding_rows, fragment
 
 VERDICTS = {
@@ -68,13 +69,15 @@ _GLOSSARY = (
 )
 
 
-def to_html(report: UtilityReport) -> str:
+def to_html(report: UtilityReport, *, notice: str = "") -> str:
     """Return the page.
 
     Parameters
     ----------
     report : UtilityReport
         What was measured. The page is as confidential as it is.
+    notice : str
+        What stands above the page of a comparison with public rows alone.
 
     Raises
     ------
@@ -88,9 +91,12 @@ def to_html(report: UtilityReport) -> str:
         verdict=VERDICTS[report.verdict],
         reason=REASONS[report.verdict],
         blocked=report.verdict == Verdict.FAIL,
-        banner=BANNER,
+        notice=notice,
+        banner=notice or f"CONFIDENTIAL: {BANNER}",
         # Style sheets take no markup: words that are known to be plain.
-        banner_css="computed from real rows, outside the guarantee",
+        banner_css="compared with public rows"
+        if notice
+        else "CONFIDENTIAL: computed from real rows, outside the guarantee",
         digest=_digest(report),
         signs=_SIGNS,
         card=[(line, bullet(line)) for line in report.scorecard],
@@ -99,6 +105,11 @@ def to_html(report: UtilityReport) -> str:
         parameters=_parameters(report),
         glossary=_GLOSSARY,
     )
+
+
+def to_figures(report: UtilityReport) -> dict[str, str]:
+    """Return the drawings of the page by name, each an SVG document of its own."""
+    return drawings(to_html(report), package="benchmarks", style="charts.css.jinja")
 
 
 def to_fragment(report: UtilityReport, *, stamp: str, notice: str = "") -> str | None:

@@ -332,6 +332,22 @@ class UtilityReport:
 
         return to_html(self)
 
+    def figures(self) -> dict[str, str]:
+        """Return the drawings of the page by name, each an SVG document; without legends.
+
+        Raises
+        ------
+        MissingExtraError
+            If the extra ``report`` is not installed.
+
+        Privacy
+        -------
+        As confidential as the page.
+        """
+        from benchmarks.page import to_figures
+
+        return to_figures(self)
+
     def save(self, path: str | Path) -> None:
         """Write the confidential page for its owner alone; an existing file is not replaced.
 

@@ -9,6 +9,7 @@ import math
 
 from dpsynth.evidence import Verdict
 from dpsynth.pages import render
+from dpsynth.pages.drawings import drawings
 from dpsynth.pages.fragments import Rows, finding_rows, fragment
 from privacy_audits import figures, report
 from privacy_audits.estimate import Bound
@@ -77,6 +78,11 @@ def to_html(audit: report.AuditReport) -> str:
         decades=figures.DECADES,
         finite=math.isfinite,
     )
+
+
+def to_figures(audit: report.AuditReport) -> dict[str, str]:
+    """Return the drawings of the page by name, each an SVG document of its own."""
+    return drawings(to_html(audit), package="privacy_audits", style="audit.css.jinja")
 
 
 def to_fragment(audit: report.AuditReport) -> str | None:

@@ -363,6 +363,22 @@ class AuditReport:
             disclosure="post-processing",
         )
 
+    def figures(self) -> dict[str, str]:
+        """Return the drawings of the page by name, each an SVG document; without legends.
+
+        Raises
+        ------
+        MissingExtraError
+            If the extra ``report`` is not installed.
+
+        Privacy
+        -------
+        As confidential as the page.
+        """
+        from privacy_audits.page import to_figures
+
+        return to_figures(self)
+
     def save(self, path: str | Path) -> None:
         """Write the confidential page for its owner alone; an existing file is not replaced.
 

@@ -6,6 +6,7 @@ import math
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.report import Metric
@@ -25,7 +26,7 @@ LEVEL = 1.959964
 WIDE = 0.1
 """A figure that is known to less than plus or minus this says little."""
 
-_LABELS = {
+LABELS = {
     "tvd1.mean": "1-way distance, mean",
     "tvd1.max": "1-way distance, worst column",
     "tvd2.mean": "2-way distance, mean",
@@ -154,6 +155,47 @@ class BoughtReport:
             disclosure="dp",
         )
 
+    def to_html(self) -> str:
+        """Return the page.
+
+        Raises
+        ------
+        MissingExtraError
+            If the extra ``report`` is not installed.
+        """
+        from benchmarks.disclosure.page import to_html
+
+        return to_html(self)
+
+    def figures(self) -> dict[str, str]:
+        """Return the drawings of the page by name, each an SVG document; without legends.
+
+        Raises
+        ------
+        MissingExtraError
+            If the extra ``report`` is not installed.
+        """
+        from benchmarks.disclosure.page import to_figures
+
+        return to_figures(self)
+
+    def save(self, path: str | Path) -> None:
+        """Write the page; an existing file is not replaced.
+
+        It is for its owner alone where the figures may not leave the house.
+
+        Raises
+        ------
+        MissingExtraError
+            If the extra ``report`` is not installed.
+        IntegrityError
+            If the file exists.
+        """
+        from dpsynth.files import write_bytes
+
+        mode = 0o644 if self.paid["releasable"] else 0o600
+        write_bytes(Path(path), self.to_html().encode(), mode=mode)
+
     def _figures(self) -> dict[str, Any]:
         return {
             "notice": self.notice,
@@ -167,32 +209,9 @@ class BoughtReport:
         return f"BoughtReport({self.schema_name!r}, ε = {self.paid['epsilon']})"
 
     def _repr_html_(self) -> str | None:
-        from dpsynth.pages.fragments import Rows, finding_rows, fragment
+        from benchmarks.disclosure.page import to_fragment
 
-        figures = Rows(
-            caption="Figures with 95 % intervals of the noise; lower is better",
-            head=("Figure", "Value", "Interval", "Floor"),
-            rows=tuple(
-                (
-                    _LABELS[metric.name],
-                    "not stated" if math.isnan(metric.value) else f"{metric.value:.3f}",
-                    f"[{metric.ci_low:.3f}, {metric.ci_high:.3f}]",
-                    "–" if metric.floor is None else f"{metric.floor:.3f}",
-                )
-                for metric in self.metrics
-            ),
-        )
-        paid = self.paid
-        return fragment(
-            f"Utility of {self.schema_name}, bought: {self.verdict}",
-            stamp="" if paid["releasable"] else "NOT RELEASABLE",
-            facts=[
-                ("Paid", f"ε = {paid['epsilon']} at δ = {paid['delta']}"),
-                ("Protects", f"{paid['unit']} ({paid['relation']})"),
-            ],
-            tables=[figures, finding_rows(self.findings)],
-            remarks=["Booked in the ledger beside the fits. Floor: what sampling alone gives."],
-        )
+        return to_fragment(self)
 
     def __str__(self) -> str:
         lines = [f"Utility of {self.schema_name!r}"]
@@ -201,7 +220,7 @@ class BoughtReport:
         for metric in self.metrics:
             value = "" if math.isnan(metric.value) else f"{metric.value:.3f}"
             floor = "" if metric.floor is None else f"{metric.floor:.3f}"
-            label = f"{_LABELS[metric.name]} ↓"
+            label = f"{LABELS[metric.name]} ↓"
             lines.append(
                 f"  {label:<38}{value:>10}{floor:>9}  [{metric.ci_low:.3f}, {metric.ci_high:.3f}]"
             )
