@@ -3,8 +3,9 @@
 Synthetic rows against the **holdout**: against the fitted rows a generator that copies would look
 best. Both sides have the same number of rows; none is drawn twice, and all rows of a privacy unit
 lie in one fold, so that nobody is on both sides of a split. 0.5 is best; the floor is the same test
-between fitted rows and holdout. A linear classifier alone misses most differences and stands here
-for comparison only.
+between fitted rows and holdout. The landmark is a table whose columns are right, each by itself,
+and do not depend on each other. A linear classifier alone misses most differences, that table among
+them, and stands here for comparison only; its landmark is a table that knows the schema alone.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from sklearn.metrics import roc_auc_score
 from benchmarks import models
 from benchmarks.discretise import Conformed, Tables
 from benchmarks.models import Learner
-from benchmarks.report import Metric, Section, Worst
+from benchmarks.report import Metric, Row, Section, Worst
 from benchmarks.scores import auc_interval, auc_with_variance
 from dpsynth.evidence import Finding, Severity
 
@@ -34,6 +35,7 @@ FLAGGED = 0.9
 
 _ITERATIONS = 200
 _PERMUTED_ROWS = 2_000
+_BINS = 20
 _SHOWN = 5
 
 
@@ -42,6 +44,8 @@ class _Test:
     area: float
     low: float
     high: float
+    scores: FloatArray
+    """Probability of the first table, of held-out rows; NaN for a row that no fold tested."""
     importance: FloatArray | None = None
 
 
@@ -60,6 +64,10 @@ def measure(tables: Tables, *, rng: np.random.Generator) -> Section:
     The interval takes the classifiers as given (DeLong per fold, clustered by unit): it says how
     well this classifier does, not how well the best one would. Importance is the loss of AUC on
     held-out folds when one column is shuffled; of two columns that say the same, neither may show.
+    The reference ``holdout`` is the floor: held-out rows against fitted ones.
+
+    ``tables["c2st"]`` lists all columns by their importance, ``tables["propensity"]`` the rows of
+    both sides by the probability of being synthetic that boosting gives them.
     """
     n = min(len(tables.synthetic), len(tables.fit), len(tables.holdout), MOST_ROWS)
     synthetic, fit, holdout = (
@@ -70,17 +78,23 @@ def measure(tables: Tables, *, rng: np.random.Generator) -> Section:
         return Section(findings=(Finding("DPS320", Severity.INFO, message),))
     metrics = []
     tests: dict[str, _Test] = {}
+    independent, uniform = (table.draw(n, rng) for table in (tables.independent, tables.uniform))
     for model in ("boosting", "linear"):
         with models.one_thread():
             tests[model] = _tell(
                 tables, synthetic, holdout, model, rng, explain=model == "boosting"
             )
-            floor = _tell(tables, fit, holdout, model, rng)
+            floor = _tell(tables, fit, holdout, model, rng).area
+            told = {"independent": _tell(tables, independent, holdout, model, rng).area}
+            if model == "linear":
+                told["uniform"] = _tell(tables, uniform, holdout, model, rng).area
         metrics.append(
             Metric(
                 name=f"c2st.{model}.auc",
                 value=tests[model].area,
-                floor=floor.area,
+                floor=floor,
+                references={**told, "holdout": floor},
+                landmark="uniform" if model == "linear" else "independent",
                 direction="lower",
                 ci_low=tests[model].low,
                 ci_high=tests[model].high,
@@ -89,14 +103,20 @@ def measure(tables: Tables, *, rng: np.random.Generator) -> Section:
         )
     importance = tests["boosting"].importance
     assert importance is not None
-    order = np.argsort(-importance, kind="stable")[:_SHOWN]
+    order = np.argsort(-importance, kind="stable")
     worst = tuple(
         Worst(columns=tables.names([i]), value=float(importance[i]))
-        for i in order
+        for i in order[:_SHOWN]
         if importance[i] > 0
     )
+    lost = tuple(
+        {"column": tables.columns[i].name, "loss of AUC": float(importance[i])} for i in order
+    )
     return Section(
-        metrics=tuple(metrics), worst={"c2st": worst}, findings=_flag(tests["boosting"], worst)
+        metrics=tuple(metrics),
+        worst={"c2st": worst},
+        findings=_flag(tests["boosting"], worst),
+        tables={"c2st": lost, "propensity": _histogram(tests["boosting"].scores, len(synthetic))},
     )
 
 
@@ -151,6 +171,7 @@ def _tell(
     units = np.concatenate([one.units, other.units])
     seed = int(rng.integers(2**31))
     areas, variances, drops = [], [], []
+    scores = np.full(len(y), np.nan)
     for train, test in _splits(y, units, rng):
         learner = (
             models.boosting(inputs, iterations=_ITERATIONS, seed=seed)
@@ -158,7 +179,8 @@ def _tell(
             else models.linear(inputs)
         )
         learner = models.fitted(learner, x[train], y[train])
-        area, variance = auc_with_variance(_score(learner, x[test]), y[test], units[test])
+        scores[test] = _score(learner, x[test])
+        area, variance = auc_with_variance(scores[test], y[test], units[test])
         areas.append(area)
         variances.append(variance)
         if explain:
@@ -166,7 +188,7 @@ def _tell(
     area = float(np.mean(areas))
     spread = float(np.sum(variances)) / len(areas) ** 2
     low, high = auc_interval(area, spread, min(_units(one), _units(other)))
-    return _Test(area, low, high, np.mean(drops, axis=0) if explain else None)
+    return _Test(area, low, high, scores, np.mean(drops, axis=0) if explain else None)
 
 
 def _splits(
@@ -200,6 +222,24 @@ def _importance(
         shuffled[:, column] = rng.permutation(shuffled[:, column])
         out[column] = whole - roc_auc_score(y, _score(learner, shuffled))
     return out
+
+
+def _histogram(scores: FloatArray, first: int) -> tuple[Row, ...]:
+    """Return the share of each side's rows by score; the ``first`` rows are synthetic."""
+    edges = np.linspace(0.0, 1.0, _BINS + 1)
+    sides = {"synthetic": scores[:first], "holdout": scores[first:]}
+    shares = {}
+    for side, found in sides.items():
+        tested = found[np.isfinite(found)]
+        shares[side] = np.histogram(tested, edges)[0] / max(1, len(tested))
+    return tuple(
+        {
+            "from": float(edges[i]),
+            "to": float(edges[i + 1]),
+            **{side: float(share[i]) for side, share in shares.items()},
+        }
+        for i in range(_BINS)
+    )
 
 
 def _flag(test: _Test, worst: tuple[Worst, ...]) -> tuple[Finding, ...]:

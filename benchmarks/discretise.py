@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from benchmarks import references
+from benchmarks import references, split
 from dpsynth.errors import DataError
 from dpsynth.files import column_types, read_columns
 from dpsynth.schema import Column, Schema, canonical_level
@@ -175,8 +175,8 @@ def conform_tables(
     Raises
     ------
     DataError
-        If a table cannot be read, lacks a column or has fewer than two rows. The message says
-        which of the three.
+        If a table cannot be read, lacks a column or has fewer than two rows; the message says
+        which of the three. If a named privacy unit has rows in both real tables.
 
     Notes
     -----
@@ -191,6 +191,7 @@ def conform_tables(
         "fit": _conform("fit", fit, schema),
         "holdout": _conform("holdout", holdout, schema),
     }
+    split.require_apart(fit, holdout, schema)
     units = {
         "synthetic": np.arange(len(released), dtype=np.int64),
         "fit": _units(fit, schema),

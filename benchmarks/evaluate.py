@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.report import Metric, Section, UtilityReport
 from benchmarks.uses import Thresholds
@@ -13,7 +13,12 @@ from dpsynth.errors import UsageError, require_extra
 from dpsynth.evidence import Finding, Severity
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
+    import numpy as np
+
     from benchmarks.discretise import Tables
+    from benchmarks.workload import Workload
     from dpsynth.privacy import Budget
     from dpsynth.schema import Schema
     from dpsynth.table import Source
@@ -34,6 +39,7 @@ def evaluate(
     seed: int = 0,
     table_sha256: str | None = None,
     budget: Budget | None = None,
+    workload: Workload | None = None,
     thresholds: Thresholds | None = None,
     progress: Progress | None = None,
 ) -> UtilityReport:
@@ -55,7 +61,10 @@ def evaluate(
         Digest of the file that will be released. By default that of ``synthetic`` where it is a
         path; needed for :meth:`~benchmarks.report.UtilityReport.evidence`.
     budget : Budget, optional
-        What the release spent; the page states it.
+        What the table was released under. Models are then trained under the same (ε, δ) on the
+        fitted rows, for comparison only: nothing is booked, and no such model leaves this function.
+    workload : Workload, optional
+        Marginals that matter, with weights; by default all pairs, and triples with the target.
     thresholds : Thresholds, optional
         What the curator accepts, decided before the results are seen. By default the stated
         defaults. They say what the table is fit for; the verdict does not depend on them.
@@ -66,14 +75,16 @@ def evaluate(
     -------
     UtilityReport
         Validity, 1-, 2- and 3-way total variation, dependence, prediction of the declared target,
-        how well the table can be told from real rows, counting queries, invented and dropped
-        combinations, distances of numeric columns, and the error of a workload. The order of rows
-        does not matter.
+        groups of protected columns, how well the table can be told from real rows, counting
+        queries, invented and dropped combinations, distances of numeric columns, and the error of a
+        workload; for a closer look pMSE, density and coverage, the Hellinger distance of copulas
+        and what the learners go by. The order of rows does not matter.
 
     Raises
     ------
     DataError
-        If a table cannot be read, lacks a column of the schema or has fewer than two rows.
+        If a table cannot be read, lacks a column of the schema or has fewer than two rows, or if
+        a named privacy unit has rows in both real tables.
     UsageError
         If the seed is not a whole number from 0.
     MissingExtraError
@@ -92,11 +103,11 @@ def evaluate(
     said = progress or _silent
     said("tables")
     tables = conform_tables(synthetic, fit, holdout, schema, seed=seed)
-    sections = _measure(tables, seed, said)
+    sections = _measure(tables, seed, budget=budget, workload=workload, progress=said)
     return UtilityReport(
         schema_name=schema.name,
         schema_sha256=schema.digest(),
-        table_sha256=table_sha256 or digest_of(synthetic),
+        table_sha256=table_sha256 or _digest(synthetic),
         seed=seed,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         metrics=tuple(metric for section in sections for metric in section.metrics),
@@ -114,46 +125,71 @@ def _silent(part: str) -> None:
 
 
 def parts() -> tuple[ModuleType, ...]:
-    """Return the families of measurements in the order in which they are taken."""
+    """Return the families of measurements, in the order in which they are reported."""
     from benchmarks import (
+        copula,
         dependence,
         details,
         detection,
+        learners,
+        manifold,
         marginals,
         numbers,
-        prediction,
+        propensity,
         queries,
         support,
         workload,
     )
 
-    # New parts come last: the streams of the others stay what they are.
     return (
         marginals,
         dependence,
-        prediction,
+        learners,
         detection,
         queries,
         support,
         numbers,
         workload,
+        propensity,
+        manifold,
+        copula,
         details,
     )
 
 
-def _measure(tables: Tables, seed: int, progress: Progress) -> list[Section]:
+def stream(part: ModuleType, seed: int) -> np.random.Generator:
+    """Return the generator of a part: adding one does not change the figures of another."""
     import numpy as np
 
+    return np.random.default_rng([seed, *part.__name__.encode()])
+
+
+def _measure(
+    tables: Tables,
+    seed: int,
+    *,
+    budget: Budget | None,
+    workload: Workload | None,
+    progress: Progress,
+) -> list[Section]:
+    from benchmarks import learners
+    from benchmarks import workload as workloads
+
+    asked: dict[ModuleType, dict[str, Any]] = {
+        learners: {"budget": budget},
+        workloads: {"workload": workload},
+    }
     sections = [_form(tables)]
-    for number, part in enumerate(parts()):
+    for part in parts():
         progress(part.__name__.rpartition(".")[2])
-        # Each part has a stream of its own: adding one does not change the figures of another.
-        sections.append(part.measure(tables, rng=np.random.default_rng([seed, number])))
+        sections.append(part.measure(tables, rng=stream(part, seed), **asked.get(part, {})))
     return sections
 
 
 def _form(tables: Tables) -> Section:
-    """Say what can be said without comparing anything."""
+    """Say what can be said of the form of the tables."""
+    from benchmarks.split import repeated
+
     found = []
     share = 1.0 - len(tables.violated) / len(tables.columns)
     valid = Metric(name="validity", value=share, direction="higher", floor=1.0)
@@ -178,11 +214,10 @@ def _form(tables: Tables) -> Section:
                 f"too few rows to say much ({', '.join(small)}): compare with the floors.",
             )
         )
-    return Section(metrics=(valid,), findings=tuple(found))
+    return Section(metrics=(valid,), findings=(*found, *repeated(tables)))
 
 
-def digest_of(source: Source) -> str | None:
-    """Return the digest of a table's file; ``None`` where it is no file."""
+def _digest(source: Source) -> str | None:
     import os
 
     from dpsynth.evidence import table_sha256

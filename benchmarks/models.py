@@ -19,6 +19,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from threadpoolctl import threadpool_limits
@@ -32,6 +33,10 @@ _MOST_TREE_LEVELS = 255
 """More levels than this a tree takes as ordered codes."""
 _LARGEST = 1e100
 """Numbers are cut here, so that their squares stay finite."""
+
+_BATCH = 256
+_STEPS = 2_000
+_FEWEST_EPOCHS, _MOST_EPOCHS = 5, 200
 
 
 class Learner(Protocol):
@@ -107,26 +112,76 @@ def boosting(inputs: Inputs, *, iterations: int, seed: int, regression: bool = F
 
 def linear(inputs: Inputs, *, regression: bool = False) -> Learner:
     """Return one-hot logistic regression, or ridge regression."""
-    parts: list[tuple[str, Any, list[int]]] = []
-    numbers = [i for i, number in enumerate(inputs.numeric) if number]
-    if numbers:
-        fill = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
-        parts.append(("numbers", make_pipeline(fill, StandardScaler()), numbers))
-    for known in (True, False):
-        levels = [
-            i
-            for i, number in enumerate(inputs.numeric)
-            if not number and inputs.declared[i] == known
-        ]
-        if levels:
-            # A discovered list is no public fact: each table brings its own.
-            categories: Any = [np.arange(inputs.sizes[i]) for i in levels] if known else "auto"
-            encoder = OneHotEncoder(categories=categories, handle_unknown="ignore")
-            parts.append((f"levels-{'declared' if known else 'discovered'}", encoder, levels))
-    columns = ColumnTransformer(parts)
     if regression:
-        return cast("Learner", make_pipeline(columns, _scaled_target(Ridge())))
-    return cast("Learner", make_pipeline(columns, LogisticRegression(max_iter=300, tol=1e-3)))
+        return cast("Learner", make_pipeline(_encoder(inputs), _scaled_target(Ridge())))
+    last = LogisticRegression(max_iter=300, tol=1e-3)
+    return cast("Learner", make_pipeline(_encoder(inputs), last))
+
+
+def network(inputs: Inputs, *, rows: int, seed: int, regression: bool = False) -> Learner:
+    """Return a network with one hidden layer of 64 on the inputs of :func:`linear`.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        What the columns are.
+    rows : int
+        Training rows. They govern the epochs alone, so that every table of one size is trained by
+        the same number of steps.
+    seed : int
+        Initial weights and the order of rows.
+    regression : bool
+        Whether the target is a number.
+
+    Notes
+    -----
+    It trains for a fixed number of epochs: a rule that stops early would hold rows out of one table
+    and stop at another epoch for another.
+    """
+    batch = max(1, min(_BATCH, rows))
+    epochs = int(np.clip(_STEPS * batch // max(rows, 1), _FEWEST_EPOCHS, _MOST_EPOCHS))
+    options: dict[str, Any] = {
+        "hidden_layer_sizes": (64,),
+        "batch_size": batch,
+        "max_iter": epochs,
+        "n_iter_no_change": epochs,
+        "learning_rate_init": 3e-3,
+        "alpha": 1e-3,
+        "early_stopping": False,
+        "random_state": seed,
+    }
+    if regression:
+        last: Any = _scaled_target(MLPRegressor(**options))
+    else:
+        last = MLPClassifier(**options)
+    return cast("Learner", make_pipeline(_encoder(inputs), last))
+
+
+class Constant:
+    """A learner that says the same of every row.
+
+    Parameters
+    ----------
+    said : ndarray of float, shape (n_classes,), or float
+        Probabilities of the classes, or a number.
+    """
+
+    def __init__(self, said: FloatArray | float) -> None:
+        self.said = np.atleast_1d(np.asarray(said, dtype=np.float64))
+        self.classes_ = np.arange(len(self.said))
+
+    def fit(self, features: FloatArray, target: npt.NDArray, /) -> Constant:
+        """Learn nothing."""
+        del features, target
+        return self
+
+    def predict(self, features: FloatArray, /) -> npt.NDArray:
+        """Return the number for every row, shape (n_rows,)."""
+        return np.full(len(features), self.said[0])
+
+    def predict_proba(self, features: FloatArray, /) -> FloatArray:
+        """Return the probabilities for every row, shape (n_rows, n_classes)."""
+        return np.tile(self.said, (len(features), 1))
 
 
 def fitted(model: Learner, features: FloatArray, target: npt.NDArray) -> Learner:
@@ -156,3 +211,24 @@ def _scaled_target(model: RegressorMixin) -> TransformedTargetRegressor:
     return TransformedTargetRegressor(
         regressor=model, transformer=StandardScaler(), check_inverse=False
     )
+
+
+def _encoder(inputs: Inputs) -> ColumnTransformer:
+    """Return numbers standardised and levels one-hot; null is a level, or a column of its own."""
+    parts: list[tuple[str, Any, list[int]]] = []
+    numbers = [i for i, number in enumerate(inputs.numeric) if number]
+    if numbers:
+        fill = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
+        parts.append(("numbers", make_pipeline(fill, StandardScaler()), numbers))
+    for known in (True, False):
+        levels = [
+            i
+            for i, number in enumerate(inputs.numeric)
+            if not number and inputs.declared[i] == known
+        ]
+        if levels:
+            # A discovered list is no public fact: each table brings its own.
+            categories: Any = [np.arange(inputs.sizes[i]) for i in levels] if known else "auto"
+            encoder = OneHotEncoder(categories=categories, handle_unknown="ignore")
+            parts.append((f"levels-{'declared' if known else 'discovered'}", encoder, levels))
+    return ColumnTransformer(parts)

@@ -3,175 +3,115 @@
 Both are trained on the same number of rows with the same fixed learners, each pipeline fitted on
 its own training table only, and tested on the holdout, which neither the generator nor a learner
 has seen. ``gap.*`` is what training on the synthetic table costs; positive is a loss for every
-score.
+score. The skill of ``tstr.*`` is what is retained of the way from a constant guess to TRTR.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks import models
-from benchmarks.discretise import Conformed, Tables
-from benchmarks.models import Inputs, Learner
-from benchmarks.report import Direction, Metric, Section
-from benchmarks.scores import Classified, Regressed, percentile_interval, unit_weights
+from benchmarks import training
+from benchmarks.discretise import Tables
+from benchmarks.report import Metric, Section
+from benchmarks.scores import Outcome, at_once, percentile_interval, unit_weights, whole
+from benchmarks.training import MODELS, Trained
 from dpsynth.evidence import Finding, Severity
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-Outcome = Classified | Regressed
 
-MOST_ROWS = 50_000
-"""Training rows."""
+Drawn = Mapping[tuple[str, str], Mapping[str, FloatArray]]
+"""Scores under each draw of the bootstrap, by training table, class of learner and score."""
+
 DRAWS = 1_000
 """Bootstrap draws over the units of the holdout."""
 FLAGGED = 0.05
 """A gap in AUROC or R² that is surely above this becomes a finding."""
 
-LARGEST = 1e100
-"""Targets are cut here, so that their squares stay finite."""
 
-_FEWEST = 10
-"""A class with fewer holdout rows does not enter an average over classes."""
-_CHUNK = 50
-
-
-def measure(tables: Tables, *, rng: np.random.Generator) -> Section:
-    """Train and test boosted trees, a linear model and a dummy for the declared target.
+def measure(
+    tables: Tables,
+    *,
+    rng: np.random.Generator,
+    trained: Trained | Finding | None = None,
+    private: Mapping[str, float] | None = None,
+) -> Section:
+    """Test boosted trees, a linear model, a network and a dummy for the declared target.
 
     Parameters
     ----------
     tables : Tables
         Three tables on one grid.
     rng : numpy.random.Generator
-        Draws training rows, seeds the trees, draws the bootstrap.
+        Draws the bootstrap; before that, training rows and seeds where nothing was trained yet.
+    trained : Trained or Finding, optional
+        What :func:`benchmarks.training.train` returned.
+    private : mapping of str to float, optional
+        Scores of the best model that was trained privately on the fitted rows
+        (:mod:`benchmarks.private_reference`).
 
     Notes
     -----
     A synthetic table whose target has one class, or none, teaches nothing: its score is that of a
     constant (AUROC 0.5), with a finding. Where the real rows show one class, there is nothing to
     predict: no score, with a finding.
+
+    ``ranking.*`` is Spearman's correlation of the scores of the classes of learners, dummy
+    included, between TSTR and TRTR. With four of them it is coarse: it says whether the synthetic
+    table would have led to the same choice, no more. It is 0 where one side scores all the same.
     """
-    place = tables.target
-    if place is None:
-        return _nothing("the schema declares no target")
-    if len(tables.columns) < 2:
-        return _nothing("the schema has no column beside the target")
-    regression = tables.columns[place].is_numeric
-    usable = {
-        "tstr": _with_target(tables.synthetic, place, tables),
-        "trtr": _with_target(tables.fit, place, tables),
-    }
-    test = _with_target(tables.holdout, place, tables)
-    if any(_classes(table, place) < 2 for table in (usable["trtr"], test)):
-        return _nothing("the target takes one value in the real rows")
-    n = min(MOST_ROWS, *(len(table) for table in usable.values() if len(table) > 1))
-    train = {name: table.draw(n, rng) for name, table in usable.items()}
-    task = _Regression(tables, place, test) if regression else _Classification(tables, place, test)
-    seed = int(rng.integers(2**31))
-    with models.one_thread():
-        outcomes: dict[tuple[str, str], Outcome] = {
-            (name, model): task.outcome(table, model, seed)
-            for name, table in train.items()
-            for model in ("boosting", "linear", "dummy")
-            if (name, model) != ("tstr", "dummy")
-        }
-    metrics = _metrics(outcomes, test, n, task, rng)
+    trained = training.train(tables, rng=rng) if trained is None else trained
+    if isinstance(trained, Finding):
+        return Section(findings=(trained,))
+    draws = max(200, DRAWS // max(1, len(trained.task.classes)))
+    drawn = bootstrap(trained.outcomes, trained.task.test.units, draws, rng)
+    point = {key: whole(outcome) for key, outcome in trained.outcomes.items()}
+    metrics = [*_metrics(trained, point, drawn, private or {}), _ranking(trained, point, drawn)]
+    name = tables.columns[trained.task.place].name
     return Section(
         metrics=tuple(metrics),
-        findings=(*_learned(tables, place, usable, regression), *_flag(tables, place, metrics)),
+        findings=(*_learned(tables, trained, name), *_flag(metrics, name)),
     )
 
 
-class _Classification:
-    """Learners of a target with levels."""
-
-    def __init__(self, tables: Tables, place: int, test: Conformed) -> None:
-        self.place = place
-        self.inputs = Inputs.of(tables, without=place)
-        self.n_classes = tables.sizes[place] - 2
-        self.test = self.inputs.matrix(test.features)
-        self.truth = test.codes[:, place]
-        counts = np.bincount(self.truth, minlength=self.n_classes)
-        often = np.flatnonzero(counts >= _FEWEST)
-        chosen = often if len(often) > 1 else np.flatnonzero(counts)
-        # With two classes present the one that the schema lists last is the positive one.
-        self.classes = chosen.tolist() if len(chosen) > 2 else [int(chosen[-1])]
-        self.draws = max(200, DRAWS // max(1, len(self.classes)))
-
-    def outcome(self, train: Conformed, model: str, seed: int) -> Outcome:
-        """Return predictions for the holdout."""
-        target = train.codes[:, self.place]
-        present = np.unique(target)
-        if model == "dummy" or len(present) < 2:
-            shares = np.bincount(target, minlength=self.n_classes) + 1e-9
-            constant = np.tile(shares / shares.sum(), (len(self.truth), 1))
-            return Classified(constant, self.truth, self.classes)
-        # Every further class is one more tree per iteration.
-        iterations = max(10, 100 // max(1, (self.n_classes - 1) // 3))
-        learner = _learner(self.inputs, model, iterations=iterations, seed=seed, regression=False)
-        learner = models.fitted(learner, self.inputs.matrix(train.features), target)
-        predicted = models.probabilities(learner, self.test, self.n_classes)
-        return Classified(predicted, self.truth, self.classes)
-
-
-class _Regression:
-    """Learners of a numeric target."""
-
-    def __init__(self, tables: Tables, place: int, test: Conformed) -> None:
-        self.place = place
-        self.inputs = Inputs.of(tables, without=place)
-        self.test = self.inputs.matrix(test.features)
-        self.truth = _cut(test.features[:, place])
-        self.draws = DRAWS
-
-    def outcome(self, train: Conformed, model: str, seed: int) -> Outcome:
-        """Return predictions for the holdout."""
-        target = _cut(train.features[:, self.place])
-        if model == "dummy" or len(target) < 2:
-            mean = float(target.mean()) if len(target) else 0.0
-            return Regressed(np.full(len(self.truth), mean), self.truth)
-        learner = _learner(self.inputs, model, iterations=100, seed=seed, regression=True)
-        learner = models.fitted(learner, self.inputs.matrix(train.features), target)
-        return Regressed(learner.predict(self.test), self.truth)
-
-
-def _learner(
-    inputs: Inputs, model: str, *, iterations: int, seed: int, regression: bool
-) -> Learner:
-    if model == "linear":
-        return models.linear(inputs, regression=regression)
-    return models.boosting(inputs, iterations=iterations, seed=seed, regression=regression)
-
-
-def _cut(target: FloatArray) -> FloatArray:
-    return np.clip(target, -LARGEST, LARGEST)
-
-
-def _with_target(table: Conformed, place: int, tables: Tables) -> Conformed:
-    """Return the rows whose target is a level or a number, not null."""
-    return table.take(np.flatnonzero(table.codes[:, place] < tables.sizes[place] - 2))
-
-
-def _classes(table: Conformed, place: int) -> int:
-    return len(np.unique(table.features[:, place]))
+def bootstrap(
+    outcomes: Mapping[tuple[str, str], Outcome],
+    units: IntArray,
+    draws: int,
+    rng: np.random.Generator,
+) -> Drawn:
+    """Score all outcomes under the same draws of units, so that differences are paired."""
+    parts: dict[tuple[str, str], list[dict[str, FloatArray]]] = {key: [] for key in outcomes}
+    step = at_once(len(units))
+    for start in range(0, draws, step):
+        weights = unit_weights(units, min(step, draws - start), rng)
+        for key, outcome in outcomes.items():
+            parts[key].append(outcome.scores(weights))
+    return {
+        key: {score: np.concatenate([part[score] for part in found]) for score in found[0]}
+        for key, found in parts.items()
+    }
 
 
 def _metrics(
-    outcomes: dict[tuple[str, str], Outcome],
-    test: Conformed,
-    n: int,
-    task: _Classification | _Regression,
-    rng: np.random.Generator,
+    trained: Trained,
+    point: Mapping[tuple[str, str], Mapping[str, float]],
+    drawn: Drawn,
+    private: Mapping[str, float],
 ) -> list[Metric]:
-    point = {key: _one(outcome) for key, outcome in outcomes.items()}
-    drawn = _bootstrap(outcomes, test.units, task.draws, rng)
-    directions = next(iter(outcomes.values())).directions
+    rows = min(len(table) for table in trained.train.values() if len(table) > 1)
+    tested = len(trained.task.test)
     metrics = []
-    for score, better in directions.items():
-        direction: Direction = "higher" if better == "higher" else "lower"
-        for model in ("boosting", "linear"):
+    for score, direction in trained.outcomes["trtr", "dummy"].directions.items():
+        dummy = point["trtr", "dummy"][score]
+        landmarks = {"dummy": dummy}
+        if score in private:
+            landmarks["dp-trained"] = private[score]
+        sign = 1.0 if direction == "higher" else -1.0
+        for model in MODELS:
             real = point["trtr", model][score]
             for name in ("tstr", "trtr"):
                 low, high = percentile_interval(drawn[name, model][score])
@@ -179,16 +119,15 @@ def _metrics(
                     Metric(
                         name=f"{name}.{model}.{score}",
                         value=point[name, model][score],
-                        floor=real if name == "tstr" else None,
-                        references={"dummy": point["trtr", "dummy"][score]},
-                        landmark="dummy" if name == "tstr" else None,
+                        floor=real,
+                        references=landmarks,
+                        landmark="dummy",
                         direction=direction,
                         ci_low=low,
                         ci_high=high,
-                        n=n,
+                        n=rows,
                     )
                 )
-            sign = 1.0 if direction == "higher" else -1.0
             gaps = sign * (drawn["trtr", model][score] - drawn["tstr", model][score])
             low, high = percentile_interval(gaps)
             metrics.append(
@@ -196,69 +135,88 @@ def _metrics(
                     name=f"gap.{model}.{score}",
                     value=sign * (real - point["tstr", model][score]),
                     floor=0.0,
+                    references={name: sign * (real - at) for name, at in landmarks.items()},
+                    landmark="dummy",
                     direction="lower",
                     ci_low=low,
                     ci_high=high,
-                    n=len(test),
+                    n=tested,
                 )
             )
+        low, high = percentile_interval(drawn["trtr", "dummy"][score])
         metrics.append(
             Metric(
                 name=f"dummy.{score}",
-                value=point["trtr", "dummy"][score],
+                value=dummy,
+                floor=dummy,
                 direction=direction,
-                n=len(test),
+                ci_low=low,
+                ci_high=high,
+                n=tested,
             )
         )
     return metrics
 
 
-def _one(outcome: Outcome) -> dict[str, float]:
-    scores = outcome.scores(np.ones((1, len(outcome))))
-    return {name: float(values[0]) for name, values in scores.items()}
+def _ranking(
+    trained: Trained, point: Mapping[tuple[str, str], Mapping[str, float]], drawn: Drawn
+) -> Metric:
+    """Compare how the classes of learners rank."""
+    score = trained.score
+    dummy = ("trtr", "dummy")
+    keys = {name: [*((name, model) for model in MODELS), dummy] for name in ("tstr", "trtr")}
+    values = {name: np.array([point[key][score] for key in keys[name]]) for name in keys}
+    tries = {name: np.stack([drawn[key][score] for key in keys[name]], axis=1) for name in keys}
+    again = [rank_agreement(one, values["trtr"]) for one in tries["trtr"]]
+    low, high = percentile_interval(
+        np.array([rank_agreement(*pair) for pair in zip(tries["tstr"], tries["trtr"], strict=True)])
+    )
+    value = rank_agreement(values["tstr"], values["trtr"])
+    return Metric(
+        name=f"ranking.{score}",
+        value=value,
+        floor=float(np.mean(again)),
+        references={"uniform": 0.0},
+        landmark="uniform",
+        direction="higher",
+        # With so few classes of learners the draws may all lie on one side of the figure.
+        ci_low=min(low, value),
+        ci_high=max(high, value),
+        n=len(trained.task.test),
+        tier="B",
+    )
 
 
-def _bootstrap(
-    outcomes: dict[tuple[str, str], Outcome],
-    units: IntArray,
-    draws: int,
-    rng: np.random.Generator,
-) -> dict[tuple[str, str], dict[str, FloatArray]]:
-    """Score all outcomes under the same draws of units, so that gaps are paired."""
-    parts: dict[tuple[str, str], list[dict[str, FloatArray]]] = {key: [] for key in outcomes}
-    for start in range(0, draws, _CHUNK):
-        weights = unit_weights(units, min(_CHUNK, draws - start), rng)
-        for key, outcome in outcomes.items():
-            if key[1] != "dummy":
-                parts[key].append(outcome.scores(weights))
-    return {
-        key: {score: np.concatenate([part[score] for part in found]) for score in found[0]}
-        for key, found in parts.items()
-        if found
-    }
+def rank_agreement(one: FloatArray, other: FloatArray) -> float:
+    """Return Spearman's correlation of two short lists; 0 where one of them is all ties."""
+    from scipy.stats import rankdata
+
+    # Scores that differ by rounding alone are no order.
+    a, b = (rankdata(np.round(np.nan_to_num(x), 9)) for x in (one, other))
+    a, b = a - a.mean(), b - b.mean()
+    spread = float(np.sqrt((a @ a) * (b @ b)))
+    return 0.0 if spread == 0 else float(a @ b) / spread
 
 
-def _learned(
-    tables: Tables, place: int, usable: dict[str, Conformed], regression: bool
-) -> list[Finding]:
+def _learned(tables: Tables, trained: Trained, name: str) -> list[Finding]:
     """Say what the synthetic table cannot teach."""
-    name = tables.columns[place].name
-    if _classes(usable["tstr"], place) < 2:
+    place = trained.task.place
+    if training.different(trained.usable["tstr"], place) < 2:
         message = f"the target {name} takes one value in the synthetic table: it teaches nothing."
         return [Finding("DPS316", Severity.WARNING, message)]
-    if regression:
+    if trained.task.regression:
         return []
     real, synthetic = (
-        np.bincount(usable[table].codes[:, place], minlength=tables.sizes[place])
+        np.bincount(trained.usable[table].codes[:, place], minlength=tables.sizes[place])
         for table in ("trtr", "tstr")
     )
-    if not ((real >= _FEWEST) & (synthetic == 0)).any():
+    if not ((real >= training.FEWEST) & (synthetic == 0)).any():
         return []
     message = f"levels of the target {name} are missing in the synthetic table."
     return [Finding("DPS318", Severity.WARNING, message)]
 
 
-def _flag(tables: Tables, place: int, metrics: list[Metric]) -> list[Finding]:
+def _flag(metrics: list[Metric], name: str) -> list[Finding]:
     lost = [
         metric
         for metric in metrics
@@ -266,11 +224,5 @@ def _flag(tables: Tables, place: int, metrics: list[Metric]) -> list[Finding]:
         and metric.ci_low is not None
         and metric.ci_low > FLAGGED
     ]
-    name = tables.columns[place].name
     message = f"a model of {name} trained on the synthetic table does clearly worse on real rows."
     return [Finding("DPS315", Severity.WARNING, message) for _ in lost]
-
-
-def _nothing(why: str) -> Section:
-    finding = Finding("DPS319", Severity.INFO, f"prediction was not measured: {why}.")
-    return Section(findings=(finding,))

@@ -6,7 +6,8 @@ evaluated for a whole matrix of weights.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +34,7 @@ class Ranked:
     def __init__(self, scores: FloatArray, positive: npt.NDArray[np.bool_]) -> None:
         self._order = np.argsort(-scores, kind="stable")
         ordered = scores[self._order]
-        self._ends = np.flatnonzero(np.r_[ordered[1:] != ordered[:-1], True])
+        self._starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
         self._positive = positive[self._order]
 
     def score(self, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -50,14 +51,16 @@ class Ranked:
             NaN where a side has no weight.
         """
         ordered = weights[:, self._order]
-        hits = np.cumsum(ordered * self._positive, axis=1)[:, self._ends]
-        misses = np.cumsum(ordered, axis=1)[:, self._ends] - hits
+        # Rows of one score count together.
+        gained = np.add.reduceat(ordered * self._positive, self._starts, axis=1)
+        mass = np.add.reduceat(ordered, self._starts, axis=1)
+        hits, passed = np.cumsum(gained, axis=1), np.cumsum(mass, axis=1)
+        positives = hits[:, -1]
+        negatives = passed[:, -1] - positives
         with np.errstate(invalid="ignore", divide="ignore"):
-            gained = np.diff(hits, axis=1, prepend=0.0)
-            passed = np.diff(misses, axis=1, prepend=0.0)
-            area = (passed * (hits - gained / 2)).sum(axis=1) / (hits[:, -1] * misses[:, -1])
-            precision = np.nan_to_num(hits / (hits + misses))
-            average = (gained * precision).sum(axis=1) / hits[:, -1]
+            area = ((mass - gained) * (hits - gained / 2)).sum(axis=1) / (positives * negatives)
+            precision = np.divide(hits, passed, out=np.zeros_like(hits), where=passed > 0)
+            average = (gained * precision).sum(axis=1) / positives
         return area, average
 
 
@@ -66,6 +69,11 @@ def unit_weights(units: IntArray, draws: int, rng: np.random.Generator) -> Float
     n = int(units.max()) + 1
     times = [np.bincount(rng.integers(0, n, n), minlength=n) for _ in range(draws)]
     return np.array(times, dtype=np.float64)[:, units]
+
+
+def at_once(n_rows: int) -> int:
+    """Return how many weightings to score together: what the processor's cache holds is faster."""
+    return max(1, min(50, 400_000 // n_rows))
 
 
 def percentile_interval(draws: FloatArray) -> tuple[float, float]:
@@ -152,53 +160,99 @@ class Classified:
     classes : sequence of int
         Classes that AUROC and average precision are averaged over, each against the rest; for two
         classes the positive one alone.
+    recalled : sequence of int, optional
+        Classes that balanced accuracy averages the recall of, where the likeliest class is
+        predicted; by default all that came true.
     """
 
-    directions: Mapping[str, str] = {
+    directions: Mapping[str, Literal["lower", "higher"]] = {
         "auroc": "higher",
         "average_precision": "higher",
+        "balanced_accuracy": "higher",
         "brier": "lower",
     }
 
-    def __init__(self, probabilities: FloatArray, truth: IntArray, classes: list[int]) -> None:
+    def __init__(
+        self,
+        probabilities: FloatArray,
+        truth: IntArray,
+        classes: Sequence[int],
+        recalled: Sequence[int] | None = None,
+    ) -> None:
+        self.probabilities = probabilities
+        self.truth = truth
+        self.classes = classes
+        self.recalled = np.unique(truth).tolist() if recalled is None else recalled
         self._ranked = [Ranked(probabilities[:, k], truth == k) for k in classes]
         squares = (probabilities - np.eye(probabilities.shape[1])[truth]) ** 2
         # As usual for two classes, half of the sum over both.
         self._squares = squares.sum(axis=1) / (2.0 if len(classes) == 1 else 1.0)
+        self._by_class = np.argsort(truth, kind="stable")
+        self._hit = (probabilities.argmax(axis=1) == truth)[self._by_class]
+        present, self._starts = np.unique(truth[self._by_class], return_index=True)
+        self._counted = np.isin(present, list(self.recalled))
 
     def __len__(self) -> int:
         return len(self._squares)
 
+    def take(self, rows: npt.NDArray) -> Classified:
+        """Return the outcome of the chosen rows; the classes stay."""
+        return Classified(self.probabilities[rows], self.truth[rows], self.classes, self.recalled)
+
     def scores(self, weights: FloatArray) -> dict[str, FloatArray]:
-        """Return each score for each row of ``weights``."""
+        """Return each score for each row of ``weights``; NaN where it is not defined."""
         pairs = [ranked.score(weights) for ranked in self._ranked]
         return {
             "auroc": _mean_defined([area for area, _ in pairs]),
             "average_precision": _mean_defined([average for _, average in pairs]),
+            "balanced_accuracy": self._recall(weights),
             "brier": weights @ self._squares / weights.sum(axis=1),
         }
+
+    def _recall(self, weights: FloatArray) -> FloatArray:
+        ordered = weights[:, self._by_class]
+        there = np.add.reduceat(ordered, self._starts, axis=1)
+        right = np.add.reduceat(ordered * self._hit, self._starts, axis=1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return _mean_defined(list((right / there).T[self._counted]))
 
 
 class Regressed:
     """Predicted numbers beside those that came true; shapes (n_rows,)."""
 
-    directions: Mapping[str, str] = {"r2": "higher", "mae": "lower"}
+    directions: Mapping[str, Literal["lower", "higher"]] = {"r2": "higher", "mae": "lower"}
 
     def __init__(self, predicted: FloatArray, truth: FloatArray) -> None:
+        self.predicted = predicted
+        self.truth = truth
         self._centred = truth - truth.mean()
         self._errors = np.abs(truth - predicted)
 
     def __len__(self) -> int:
         return len(self._errors)
 
+    def take(self, rows: npt.NDArray) -> Regressed:
+        """Return the outcome of the chosen rows."""
+        return Regressed(self.predicted[rows], self.truth[rows])
+
     def scores(self, weights: FloatArray) -> dict[str, FloatArray]:
-        """Return each score for each row of ``weights``."""
+        """Return each score for each row of ``weights``; NaN where it is not defined."""
         total = weights.sum(axis=1)
         mean = weights @ self._centred / total
         around = weights @ self._centred**2 - total * mean**2
         with np.errstate(invalid="ignore", divide="ignore"):
             r2 = 1.0 - weights @ self._errors**2 / around
         return {"r2": np.where(around > 0, r2, np.nan), "mae": weights @ self._errors / total}
+
+
+Outcome = Classified | Regressed
+"""Predictions for rows whose truth is known."""
+
+
+def whole(outcome: Outcome) -> dict[str, float]:
+    """Return each score of all rows, each counted once."""
+    scores = outcome.scores(np.ones((1, len(outcome))))
+    return {name: float(values[0]) for name, values in scores.items()}
 
 
 def _mean_defined(rows: list[FloatArray]) -> FloatArray:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -239,10 +240,16 @@ class Accountant:
         return bool(library_rdp.compute_epsilon(ORDERS, rdp, MIN_DELTA)[0] <= _MOST_EPSILON)
 
     def _distribution(self) -> LossDistribution:
-        exact = tuple(m for m in self.mechanisms if is_exact(m))
-        others = [m for m in self.mechanisms if not is_exact(m)]
-        total = loss_distribution(exact, self.discretisation)
-        if not others:
-            return total
-        block = sum((renyi(m, ORDERS) for m in others), np.zeros_like(ORDERS))
-        return total.compose(dominating_distribution(block, self.discretisation))
+        return _distribution(self.mechanisms, self.discretisation)
+
+
+@lru_cache(maxsize=16)
+def _distribution(mechanisms: tuple[Mechanism, ...], discretisation: float) -> LossDistribution:
+    # Kept: a certificate asks the same composition at many δ.
+    exact = tuple(m for m in mechanisms if is_exact(m))
+    others = [m for m in mechanisms if not is_exact(m)]
+    total = loss_distribution(exact, discretisation)
+    if not others:
+        return total
+    block = sum((renyi(m, ORDERS) for m in others), np.zeros_like(ORDERS))
+    return total.compose(dominating_distribution(block, discretisation))

@@ -42,14 +42,14 @@ def patients_schema(**unit: object) -> dp.Schema:
 
 
 def patients_frame(n: int = 600, *, seed: int = 0) -> pd.DataFrame:
-    """A table that fits the schema; ``patient`` has up to three rows each."""
+    """A table that fits the schema; ``patient`` has up to three rows each, others by seed."""
     rng = np.random.default_rng(seed)
     age = rng.integers(18, 95, n)
     stay = np.round(np.minimum(rng.exponential(6, n), 90), 1)
     stay[rng.random(n) < 0.1] = np.nan
     return pd.DataFrame(
         {
-            "patient": np.arange(n) // 3,
+            "patient": 1_000_000 * seed + np.arange(n) // 3,
             "sex": rng.choice(["F", "M"], n),
             "ward": rng.choice(["a", "b", "c"], n, p=[0.6, 0.3, 0.1]),
             "grade": rng.choice(["low", "mid", "high"], n),

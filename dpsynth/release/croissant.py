@@ -91,7 +91,7 @@ def to_croissant(manifest: Mapping[str, Any], schema: Schema) -> str:
         "conformsTo": list(CONFORMS_TO),
         "identifier": manifest["id"],
         "version": "1.0.0",
-        "datePublished": manifest["created"][:10],
+        "datePublished": manifest["created"],
         "inLanguage": "en",
         "isLiveDataset": False,
         **_stated(facts),
@@ -114,7 +114,6 @@ def to_croissant(manifest: Mapping[str, Any], schema: Schema) -> str:
         "prov:wasGeneratedBy": {
             "@type": "prov:Activity",
             "sc:name": f"Differentially private synthesis with {manifest['method']['name']}",
-            "prov:endedAtTime": manifest["created"],
             "prov:wasAssociatedWith": {
                 "@type": "prov:SoftwareAgent",
                 "sc:name": f"dpsynth {manifest['software']['dpsynth']}",

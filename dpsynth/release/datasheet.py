@@ -50,8 +50,8 @@ def to_datasheet(manifest: Mapping[str, Any], schema: Schema) -> str:
         "Small groups": [
             facts.get("subgroups", NOT_STATED),
             "",
-            "The guarantee hides any one unit; a group of a few units is nearly as hidden, and its "
-            "figures in this table are mostly noise.",
+            "The guarantee is for one unit: for k units together ε is k times as large. What this "
+            "table says about a group of a few units is mostly noise.",
         ],
         "Inference": [
             limits.GENERAL[1],

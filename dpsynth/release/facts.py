@@ -1,13 +1,14 @@
-"""What only the custodian knows of a release. All of it becomes public."""
+"""What only the custodian knows of a release: the section ``[publication]`` of a settings file."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from dpsynth.certificate.facts import DATA_SOURCES, SECTORS, is_text
 from dpsynth.errors import UsageError
+from dpsynth.sections import Problems, parse
 
 _LISTS = ("curators", "registry_authors")
 _CHOICES = {"data_source": DATA_SOURCES, "sector": SECTORS}
@@ -16,7 +17,7 @@ _CODE = "DPS524"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublicationFacts:
-    """The custodian's part of a release: texts that are published as they are.
+    """What only the custodian knows; all of it is published as it is.
 
     Parameters
     ----------
@@ -26,10 +27,16 @@ class PublicationFacts:
         Who publishes it.
     description : str
         What it is.
-    intended_use, not_for : str
-        What it may be used for, and what it must not be used for.
-    population, period, region : str
-        Whom the rows describe, from when, and from where.
+    intended_use : str
+        What it may be used for.
+    not_for : str
+        What it must not be used for.
+    population : str
+        Whom the rows describe.
+    period : str
+        From when they are.
+    region : str
+        From where they are.
     contact : str
         Whom to ask, and to tell of problems.
     licence : str
@@ -46,9 +53,14 @@ class PublicationFacts:
         How the rows were collected, and on what legal ground.
     subgroups : str, optional
         What is known about small groups.
-    actors, preprocessing, justification, security : str, optional
-        Who sees what and is trusted with what; what was done with the rows before, and whether it
-        was paid for; why the budget is what it is; how rows and ledger are kept.
+    actors : str, optional
+        Who sees what, and is trusted with what.
+    preprocessing : str, optional
+        What was done with the rows before, and whether it was paid for.
+    justification : str, optional
+        Why the budget is what it is.
+    security : str, optional
+        How rows and ledger are kept.
     sources : str, optional
         Papers and links.
 
@@ -70,8 +82,10 @@ class PublicationFacts:
     licence: str
     maintenance: str
     registry_authors: tuple[str, ...]
-    data_source: str
-    sector: str | None = None
+    data_source: Literal["Static", "Dynamic"]
+    sector: (
+        Literal["Technology", "Healthcare", "Education", "Government", "Energy", "Finance"] | None
+    ) = None
     collection: str | None = None
     subgroups: str | None = None
     actors: str | None = None
@@ -107,17 +121,11 @@ class PublicationFacts:
         UsageError
             If facts are missing, malformed or unknown; one error names all of them.
         """
-        missing = [name for name in cls.required() if name not in document]
-        unknown = sorted(set(document) - {f.name for f in fields(cls)})
-        if missing or unknown:
-            said = [f"missing: {', '.join(missing)}"] * bool(missing)
-            said += [f"unknown: {', '.join(unknown)}"] * bool(unknown)
-            raise UsageError(
-                f"facts of the publication are incomplete; {'; '.join(said)}.",
-                code=_CODE,
-                fix="docs/release.md says what each of them means.",
-            )
-        return cls(**document)
+        problems = Problems()
+        found = parse(cls, document, name="publication", problems=problems)
+        problems.raise_any("facts of the publication")
+        assert found is not None
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON object with what was stated."""

@@ -10,7 +10,7 @@ from typing import Any
 from dpsynth.accountant import Accountant
 from dpsynth.certificate import Meaning
 from dpsynth.certificate.figures import chance, factor, power, up
-from dpsynth.privacy import Mechanism, NeighbouringRelation, PrivacyUnit
+from dpsynth.privacy import Budget, Mechanism, NeighbouringRelation, PrivacyUnit
 
 DELTAS = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9)
 FALSE_POSITIVE_RATES = (0.001, 0.01, 0.05, 0.1, 0.2, 0.5)
@@ -80,18 +80,24 @@ def figures(mechanisms: tuple[Mechanism, ...], delta: float) -> dict[str, Any]:
     }
 
 
-def gate_terms(epsilon: float, delta: float) -> dict[str, float]:
+def gate_terms(claim: Budget, epsilon: float) -> dict[str, float]:
     """Return how often rules that read real rows may stop a sound release, and what that costs.
+
+    Parameters
+    ----------
+    claim : Budget
+        What the fit was calibrated to, by which the gate goes.
+    epsilon : float
+        ε of everything in the release, at the same δ.
 
     Notes
     -----
-    If a sound release is stopped with probability at most β, then "the table or nothing" is
-    (ε, δ + e^ε β)-differentially private; with β = δ e^-ε / 10 that is (ε, 1.1 δ).
+    The gate stops a sound release with probability at most β = δ e^-ε / 10 at the claim's ε. "The
+    release or nothing" is then (ε, δ + e^ε β)-differentially private.
     """
-    return {
-        "beta": delta * math.exp(-min(epsilon, _LARGEST)) / _GATE_SHARE,
-        "delta_with_gate": delta * (1 + 1 / _GATE_SHARE),
-    }
+    beta = claim.delta * math.exp(-min(claim.epsilon, _LARGEST)) / _GATE_SHARE
+    excess = claim.delta * math.exp(min(epsilon - claim.epsilon, _LARGEST)) / _GATE_SHARE
+    return {"beta": beta, "delta_with_gate": min(1.0, claim.delta + excess)}
 
 
 def unit_of(manifest: Mapping[str, Any]) -> PrivacyUnit:

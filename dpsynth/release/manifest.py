@@ -57,7 +57,7 @@ def complete(stated: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
     plan = plan_from_spec(stated["plan"])
     ran = mechanisms(stated["ledger"])
     strength = guarantee.figures(ran, plan.budget.delta)
-    gate = guarantee.gate_terms(strength["epsilon"], strength["delta"])
+    gate = guarantee.gate_terms(plan.budget, strength["epsilon"])
     files = stated["files"]
     facts = stated["publication"]
     return {
@@ -245,8 +245,8 @@ def _validation(
 ) -> list[str]:
     said = [
         "Automatic rules did not stop this release. Where rules read real rows, they stop a sound "
-        f"release with probability at most β = {power(gate['beta'])}, so that “the table or "
-        f"nothing” holds at δ = {power(gate['delta_with_gate'])} with the same ε.",
+        f"release with probability at most β = {_small(gate['beta'])}, so that “the release or "
+        f"nothing” holds at δ = {_small(gate['delta_with_gate'])} with the same ε.",
     ]
     if confidential:
         said.append(
@@ -265,6 +265,11 @@ def _validation(
     if not any(e["kind"] == "utility" for e in evidence):
         said.append("No figure of utility was bought or computed from public rows.")
     return said
+
+
+def _small(value: float) -> str:
+    # The last bits of a product of floats must not turn 1.1 into 1.11.
+    return power(float(f"{value:.9g}"))
 
 
 def problems_of(manifest: Mapping[str, Any], schema: Schema) -> list[str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from dpsynth.certificate import figures, wording
+from dpsynth.errors import IntegrityError
 from dpsynth.evidence import Evidence, Verdict
 from dpsynth.pages import render
 from dpsynth.release import guarantee, layout, limits
@@ -64,6 +65,49 @@ class UtilityFigure:
     better: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditBound:
+    """One lower bound of a canary audit.
+
+    Parameters
+    ----------
+    method : str
+        Name of the estimator.
+    lower, ceiling : float, float or None
+        ε is at least ``lower``; the most that could have been shown, None without a limit.
+    confidence : float
+        Of the bound, one-sided.
+    assumptions : tuple of str
+        What must hold.
+    """
+
+    method: str
+    lower: float | None
+    ceiling: float | None
+    confidence: float
+    assumptions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CanaryFigures:
+    """What a published audit says of its canaries.
+
+    Parameters
+    ----------
+    canaries : int
+        Their number.
+    claim, delta : float
+        ε that is claimed of the mechanism in which they sit, and its δ.
+    bounds : tuple of AuditBound
+        The one by d′ first.
+    """
+
+    canaries: int
+    claim: float
+    delta: float
+    bounds: tuple[AuditBound, ...]
+
+
 def to_html(manifest: Mapping[str, Any], schema: Schema, evidence: Sequence[Evidence]) -> str:
     """Return the page.
 
@@ -80,6 +124,8 @@ def to_html(manifest: Mapping[str, Any], schema: Schema, evidence: Sequence[Evid
     ------
     MissingExtraError
         If the extra ``report`` is not installed.
+    IntegrityError
+        If evidence does not have the form in which validators write it.
     """
     statement = statement_of(manifest)
     audits = [item for item in evidence if item.kind == "audit"]
@@ -95,8 +141,8 @@ def to_html(manifest: Mapping[str, Any], schema: Schema, evidence: Sequence[Evid
         sentences=guarantee.sentences(manifest),
         unit=guarantee.unit_words(guarantee.unit_of(manifest)),
         verdict=_verdict(audits),
-        audits=[(item, audit_bounds(item)) for item in audits],
-        utility=utility,
+        audits=[(item, canary_figures(item)) for item in audits],
+        utility=[(item, _notice(item), found) for item, found in utility],
         uses=_uses([figure for _, found in utility for figure in found]),
         limits=(*limits.GENERAL, *limits.of_method(manifest["method"]["name"])),
         describe=describe,
@@ -131,12 +177,45 @@ def utility_figures(item: Evidence) -> list[UtilityFigure]:
     ]
 
 
-def audit_bounds(item: Evidence) -> list[Mapping[str, Any]]:
-    """Return the canaries' bounds of one audit, the one by d′ first."""
+def canary_figures(item: Evidence) -> CanaryFigures | None:
+    """Return what one audit says of its canaries; None without any.
+
+    Raises
+    ------
+    IntegrityError
+        If they do not have the form in which an audit writes them.
+    """
     canaries = item.metrics.get("canaries")
-    if not isinstance(canaries, Mapping):
-        return []
-    return [canaries["conformance"], *canaries["bounds"]]
+    if canaries is None:
+        return None
+    try:
+        return CanaryFigures(
+            canaries=int(canaries["canaries"]),
+            claim=float(canaries["claim"]),
+            delta=float(canaries["delta"]),
+            bounds=tuple(map(_bound, (canaries["conformance"], *canaries["bounds"]))),
+        )
+    except (KeyError, TypeError, ValueError):
+        raise IntegrityError(
+            "the evidence of an audit does not have its form.",
+            code="DPS610",
+            fix="validate the table anew.",
+        ) from None
+
+
+def _bound(found: Mapping[str, Any]) -> AuditBound:
+    return AuditBound(
+        method=str(found["method"]),
+        lower=_real(found["lower"]),
+        ceiling=_real(found["ceiling"]),
+        confidence=float(found["confidence"]),
+        assumptions=tuple(map(str, found["assumptions"])),
+    )
+
+
+def _notice(item: Evidence) -> str | None:
+    notice = item.metrics.get("notice")
+    return notice if isinstance(notice, str) else None
 
 
 def _verdict(audits: Sequence[Evidence]) -> str:

@@ -50,7 +50,7 @@ def statement_of(manifest: Mapping[str, Any]) -> Statement:
             StatementRelease(
                 id=manifest["id"],
                 name=manifest["name"],
-                day=manifest["created"][:10],
+                day=manifest["created"],
                 table_sha256=manifest["table"]["sha256"],
                 charge_ids=tuple(charge.id for charge in charges),
                 epsilon=privacy["epsilon"],
@@ -85,7 +85,7 @@ def to_registry(manifest: Mapping[str, Any]) -> str:
             description=facts.description,
             intended_use=facts.intended_use,
             region=facts.region,
-            publication_date=manifest["created"][:10],
+            publication_date=manifest["created"],
             registry_authors=facts.registry_authors,
             data_source=facts.data_source,
             sector=facts.sector,

@@ -123,7 +123,9 @@ def _sums(folder: Path) -> Iterator[Check]:
     yield Check(
         name="the folder holds the listed files and no other",
         passed=not wrong,
-        detail=f"missing or too much: {', '.join(dict.fromkeys(wrong))}" if wrong else "",
+        detail=f"missing or too much: {', '.join(map(_shown, dict.fromkeys(wrong)))}"
+        if wrong
+        else "",
     )
     for name, digest in listed.items():
         path = folder / name
@@ -146,6 +148,11 @@ def _listed(content: bytes) -> dict[str, str] | None:
     if names != sorted(set(names)) or any(not _is_inside(name) for name in names):
         return None
     return {match[2]: match[1] for match in found if match}
+
+
+def _shown(name: str) -> str:
+    """Return a name that a stranger chose as a terminal may see it."""
+    return name if name.isprintable() and name.isascii() else ascii(name)
 
 
 def _is_inside(name: str) -> bool:
@@ -201,7 +208,7 @@ def _contents(folder: Path) -> Iterator[Check]:
         ("the manifest names these files", lambda: _files(folder, document)),
         ("the manifest follows from plan, ledger and schema", lambda: _derived(document, schema)),
         (
-            "the plan is that of this schema and of the first charge",
+            "the plan is that of schema and first charge",
             lambda: _plan(document, schema),
         ),
         ("the ledger's figures follow from the mechanisms", lambda: _ledger(document)),

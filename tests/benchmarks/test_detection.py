@@ -156,3 +156,32 @@ def test_one_unit_only_is_said() -> None:
 def test_the_smallest_tables_do_not_crash(n: int) -> None:
     found = figures(run(pair_tables(pair_frame(n, 3), n=n)))
     assert all(0 <= metric.value <= 1 for metric in found.values())
+
+
+def test_details_name_every_column_and_hold_every_row_of_both_sides() -> None:
+    base = pair_frame(500, 3)
+    section = run(pair_tables(base.assign(y=base["y"] + 8.0), n=500))
+    losses = section.tables["c2st"]
+    assert losses[0]["column"] == "y"
+    assert {row["column"] for row in losses} == {"g", "x", "y"}
+    assert [row["loss of AUC"] for row in losses] == sorted(
+        (row["loss of AUC"] for row in losses), reverse=True
+    )
+    bins = section.tables["propensity"]
+    assert len(bins) == 20
+    assert (bins[0]["from"], bins[-1]["to"]) == (0.0, 1.0)
+    for side, end in (("synthetic", bins[-1]), ("holdout", bins[0])):
+        assert sum(row[side] for row in bins) == pytest.approx(1.0)
+        assert end[side] > 0.8
+
+
+def test_landmarks_are_tables_that_the_model_can_tell() -> None:
+    found = figures(run(pair_tables(corrupted(pair_frame(600, 3), 1.0), n=600)))
+    boosting, linear = found["c2st.boosting.auc"], found["c2st.linear.auc"]
+    assert boosting.landmark == "independent"
+    assert boosting.skill == pytest.approx(0.0, abs=0.2)
+    assert linear.references["independent"] == pytest.approx(0.5, abs=0.06)
+    assert linear.reference == linear.references["uniform"] > 0.9
+    for metric in found.values():
+        assert metric.references["holdout"] == metric.floor
+        assert metric.tier == "A"

@@ -47,7 +47,7 @@ def test_a_fresh_sample_passes() -> None:
     frames = [pair_frame(1200, seed) for seed in (3, 1, 2)]
     report = evaluate(*frames, pair_schema(), table_sha256="0" * 64)
     assert report.verdict is Verdict.PASS
-    assert codes(report) == {"DPS319"}
+    assert codes(report) == {"DPS319", "DPS321"}
     assert report["validity"].value == 1.0
     assert report.evidence().verdict is Verdict.PASS
 
@@ -61,7 +61,8 @@ def test_every_metric_has_a_direction_and_a_defined_value() -> None:
     families = {name.partition(".")[0] for name in frame["name"]}
     assert families == {
         "validity", "tvd1", "tvd2", "tvd3", "dependence", "tstr", "trtr", "gap", "dummy", "c2st",
-        "queries", "support", "ks", "wasserstein", "tails", "workload",
+        "queries", "support", "ks", "wasserstein", "tails", "workload", "pmse", "manifold",
+        "hellinger", "ranking", "importance",
     }  # fmt: skip
     bounded = frame["ci_low"].notna()
     assert (frame["ci_low"] <= frame["value"])[bounded].all()

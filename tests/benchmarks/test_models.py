@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.discretise import Tables, conform_tables
-from benchmarks.models import Inputs, boosting, fitted, linear, probabilities
+from benchmarks.models import Constant, Inputs, boosting, fitted, linear, network, probabilities
 from tests.benchmarks.conftest import schema_of
 from tests.conftest import patients_frame, patients_schema
 
@@ -41,11 +41,19 @@ def test_the_schema_says_which_levels_there_are() -> None:
     assert len(widths) == 1
 
 
-@pytest.mark.parametrize("kind", ["boosting", "linear"])
+def learner(kind: str, inputs: Inputs, *, regression: bool = False):
+    if kind == "boosting":
+        return boosting(inputs, iterations=5, seed=0, regression=regression)
+    if kind == "network":
+        return network(inputs, rows=80, seed=0, regression=regression)
+    return linear(inputs, regression=regression)
+
+
+@pytest.mark.parametrize("kind", ["boosting", "linear", "network"])
 def test_levels_that_training_lacks_and_empty_columns_are_no_obstacle(kind: str) -> None:
     tables = patients(ward="a", stay=np.nan, sex="F")
     inputs = Inputs.of(tables, without=tables.target)
-    model = boosting(inputs, iterations=5, seed=0) if kind == "boosting" else linear(inputs)
+    model = learner(kind, inputs)
     train = inputs.matrix(tables.synthetic.features)
     model = fitted(model, train, tables.synthetic.codes[:, tables.target])
     chances = probabilities(model, inputs.matrix(tables.holdout.features), 3)
@@ -54,7 +62,7 @@ def test_levels_that_training_lacks_and_empty_columns_are_no_obstacle(kind: str)
     assert np.ptp(chances[:, 0]) > 0
 
 
-@pytest.mark.parametrize("kind", ["boosting", "linear"])
+@pytest.mark.parametrize("kind", ["boosting", "linear", "network"])
 def test_numbers_without_bounds_may_be_huge(kind: str) -> None:
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"x": rng.normal(size=80), "y": rng.normal(size=80)})
@@ -64,11 +72,7 @@ def test_numbers_without_bounds_may_be_huge(kind: str) -> None:
     inputs = Inputs.of(tables, without=1)
     x = inputs.matrix(tables.fit.features)
     y = np.clip(tables.fit.features[:, 1], -1e100, 1e100)
-    model = (
-        boosting(inputs, iterations=5, seed=0, regression=True)
-        if kind == "boosting"
-        else linear(inputs, regression=True)
-    )
+    model = learner(kind, inputs, regression=True)
     assert np.isfinite(fitted(model, x, y).predict(x)).all()
 
 
@@ -83,5 +87,37 @@ def test_columns_with_very_many_levels_are_taken() -> None:
     tables = conform_tables(frame, frame, frame, schema)
     inputs = Inputs.of(tables, without=1)
     x, y = inputs.matrix(tables.fit.features), tables.fit.codes[:, 1]
-    for model in (boosting(inputs, iterations=5, seed=0), linear(inputs)):
+    for model in (learner(kind, inputs) for kind in ("boosting", "linear", "network")):
         assert fitted(model, x, y).predict(x).shape == (500,)
+
+
+def test_a_network_is_the_same_each_time_and_trains_as_long_on_every_table() -> None:
+    tables = patients()
+    inputs = Inputs.of(tables, without=tables.target)
+    said, steps = [], []
+    for table in (tables.synthetic, tables.synthetic, tables.fit):
+        model = fitted(
+            network(inputs, rows=200, seed=5),
+            inputs.matrix(table.features),
+            table.codes[:, tables.target],
+        )
+        said.append(probabilities(model, inputs.matrix(tables.holdout.features), 2))
+        steps.append(model[-1].n_iter_)
+    np.testing.assert_array_equal(said[0], said[1])
+    assert np.abs(said[0] - said[2]).max() > 0
+    assert len(set(steps)) == 1
+
+
+@pytest.mark.parametrize("rows", [1, 100, 5_000, 50_000, 5_000_000])
+def test_the_work_of_a_network_is_limited(rows: int) -> None:
+    tables = patients()
+    last = network(Inputs.of(tables), rows=rows, seed=0)[-1]
+    assert 5 <= last.max_iter <= 200
+    assert last.max_iter * rows / last.batch_size <= 2_000 or last.max_iter == 5
+
+
+def test_a_constant_says_the_same_of_every_row() -> None:
+    x = np.zeros((3, 2))
+    np.testing.assert_array_equal(Constant(2.5).predict(x), [2.5] * 3)
+    model = Constant(np.array([0.25, 0.75]))
+    np.testing.assert_array_equal(probabilities(model, x, 3), [[0.25, 0.75, 0.0]] * 3)

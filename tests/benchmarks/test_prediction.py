@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 from benchmarks import prediction
@@ -13,7 +14,8 @@ from benchmarks.models import Inputs, fitted, linear
 from benchmarks.report import Metric, Section
 from tests.benchmarks.conftest import schema_of, shuffled
 
-SCORES = ("auroc", "average_precision", "brier")
+SCORES = ("auroc", "average_precision", "balanced_accuracy", "brier")
+MODELS = ("boosting", "linear", "network")
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +65,7 @@ def figures(section: Section) -> dict[str, Metric]:
 def test_a_fresh_sample_teaches_as_much_as_real_rows() -> None:
     section = run(tables(task_frame(400, 3)))
     found = figures(section)
-    for model in ("boosting", "linear"):
+    for model in MODELS:
         assert found[f"trtr.{model}.auroc"].value > 0.9
         assert found[f"gap.{model}.auroc"].value == pytest.approx(0.0, abs=0.03)
         for score in SCORES:
@@ -79,6 +81,49 @@ def test_the_same_rows_have_no_gap_in_any_order() -> None:
     for name, metric in found.items():
         if name.startswith("gap."):
             assert metric.value == metric.ci_low == metric.ci_high == 0.0
+
+
+def test_retained_skill_lies_between_a_constant_and_real_rows() -> None:
+    worse = task_frame(400, 3)
+    rows = np.random.default_rng(0).random(400) < 0.35
+    worse.loc[rows, "t"] = ~worse.loc[rows, "t"]
+    found = figures(run(tables(worse)))
+    for model in MODELS:
+        metric = found[f"tstr.{model}.auroc"]
+        real = found[f"trtr.{model}.auroc"]
+        assert metric.skill == pytest.approx((metric.value - 0.5) / (real.value - 0.5))
+        assert 0 < metric.skill < 1
+        assert found[f"gap.{model}.auroc"].skill == pytest.approx(metric.skill)
+        assert real.skill == 1.0
+
+
+def test_every_figure_has_an_interval_and_a_floor() -> None:
+    for name, metric in figures(run(tables(task_frame(400, 3)))).items():
+        assert metric.ci_low <= metric.value <= metric.ci_high, name
+        assert metric.floor is not None
+        assert metric.tier == ("B" if name.startswith("ranking") else "A")
+
+
+def test_the_private_models_stand_beside_what_they_are_compared_with() -> None:
+    given = tables(task_frame(300, 3))
+    section = prediction.measure(
+        given, rng=np.random.default_rng(0), private={"auroc": 0.7, "brier": 0.2}
+    )
+    found = figures(section)
+    assert found["tstr.network.auroc"].references == {"dummy": 0.5, "dp-trained": 0.7}
+    gap = found["gap.linear.auroc"]
+    assert gap.references["dp-trained"] == pytest.approx(found["trtr.linear.auroc"].value - 0.7)
+    assert "dp-trained" not in found["tstr.linear.average_precision"].references
+
+
+def test_agreement_of_ranks_is_that_of_scipy() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        one, other = rng.integers(0, 4, (2, 4)).astype(float)
+        if np.ptp(one) and np.ptp(other):
+            expected = spearmanr(one, other).statistic
+            assert prediction.rank_agreement(one, other) == pytest.approx(expected)
+    assert prediction.rank_agreement(np.full(4, 0.5), np.arange(4.0)) == 0.0
 
 
 def test_positive_gaps_are_losses_for_every_score() -> None:
@@ -114,7 +159,9 @@ def test_labels_that_follow_nothing_are_worth_a_half() -> None:
         frames.append(task_frame(500, seed).assign(t=rng.random(500) < 0.5))
     repeated = frames[1].sample(500, replace=True, random_state=np.random.RandomState(0))
     found = figures(run(conform_tables(repeated, *frames[1:], task_schema())))
-    for name in ("tstr.boosting.auroc", "trtr.boosting.auroc", "trtr.linear.auroc"):
+    for name in (
+        "tstr.boosting.auroc", "trtr.boosting.auroc", "trtr.linear.auroc", "trtr.network.auroc"
+    ):  # fmt: skip
         assert found[name].value == pytest.approx(0.5, abs=0.08)
         assert found[name].ci_low < 0.5 < found[name].ci_high
 
@@ -142,7 +189,7 @@ def test_both_train_on_as_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("benchmarks.models.fitted", recorded)
     found = figures(run(tables(task_frame(150, 3))))
-    assert rows == [150] * 4
+    assert rows == [150] * 6
     assert {found[f"{name}.boosting.auroc"].n for name in ("tstr", "trtr")} == {150}
     ours = task_frame(150, 3).astype({"t": object})
     ours.loc[:49, "t"] = None
@@ -156,10 +203,13 @@ def test_both_train_on_as_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_synthetic_target_of_one_class_scores_a_half(value: object) -> None:
     section = run(tables(task_frame(300, 3).assign(t=pd.Series([value] * 300, dtype=object))))
     found = figures(section)
-    for model in ("boosting", "linear"):
+    for model in MODELS:
         assert found[f"tstr.{model}.auroc"].value == 0.5
+        assert found[f"tstr.{model}.balanced_accuracy"].value == 0.5
         assert found[f"trtr.{model}.auroc"].value > 0.9
         assert found[f"gap.{model}.auroc"].ci_low > 0.3
+        assert found[f"tstr.{model}.auroc"].skill == 0.0
+    assert found["ranking.auroc"].value == 0.0
     assert section.findings[0].code == "DPS316"
 
 
@@ -200,7 +250,7 @@ def test_numbers_are_predicted_too() -> None:
 def test_intervals_widen_where_people_have_several_rows() -> None:
     def people(seed: int) -> pd.DataFrame:
         frame = task_frame(400, seed, noise=2.0)
-        return frame.groupby("who").transform("first").assign(who=frame["who"])
+        return frame.groupby("who").transform("first").assign(who=1_000 * seed + frame["who"])
 
     frames = [people(seed) for seed in (3, 1, 2)]
     width = {}

@@ -51,11 +51,12 @@ def test_groups_hold_whole_units_and_follow_the_seed() -> None:
     )
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"who": np.repeat(np.arange(100), 3), "z": rng.random(300)})
-    one = conform_tables(frame[["z"]], frame, frame, schema, seed=1).fit
+    held = frame.assign(who=frame["who"] + 100)
+    one = conform_tables(frame[["z"]], frame, held, schema, seed=1).fit
     assert np.ptp(np.bincount(one.groups, minlength=GROUPS)) == 0
     assert all(len(np.unique(one.groups[one.units == unit])) == 1 for unit in range(100))
-    again = conform_tables(frame[["z"]], frame, frame, schema, seed=1).fit
-    other = conform_tables(frame[["z"]], frame, frame, schema, seed=2).fit
+    again = conform_tables(frame[["z"]], frame, held, schema, seed=1).fit
+    other = conform_tables(frame[["z"]], frame, held, schema, seed=2).fit
     assert (one.groups == again.groups).all()
     assert (one.groups != other.groups).any()
 

@@ -9,6 +9,7 @@ from sklearn.metrics import (
     brier_score_loss,
     mean_absolute_error,
     r2_score,
+    recall_score,
     roc_auc_score,
 )
 
@@ -20,6 +21,7 @@ from benchmarks.scores import (
     auc_with_variance,
     percentile_interval,
     unit_weights,
+    whole,
 )
 
 RNG = np.random.default_rng(0)
@@ -65,6 +67,39 @@ def test_several_classes_agree_with_scikit_learn() -> None:
     one_hot = np.eye(3)[truth]
     assert found["average_precision"] == pytest.approx(average_precision_score(one_hot, chances))
     assert found["brier"] == pytest.approx(((chances - one_hot) ** 2).sum(axis=1).mean())
+
+
+def test_balanced_accuracy_agrees_with_scikit_learn_under_weights() -> None:
+    truth = RNG.integers(0, 3, 200)
+    chances = RNG.dirichlet(np.ones(4), 200)
+    weights = RNG.integers(0, 4, (3, 200)).astype(float)
+    found = Classified(chances, truth, [0, 1, 2]).scores(weights)["balanced_accuracy"]
+    for value, w in zip(found, weights, strict=True):
+        rows = np.repeat(np.arange(200), w.astype(int))
+        expected = np.mean(
+            [(chances[rows].argmax(axis=1) == k)[truth[rows] == k].mean() for k in range(3)]
+        )
+        assert value == pytest.approx(expected)
+    two = Classified(chances, truth, [0, 1, 2], [0, 2]).scores(np.ones((1, 200)))
+    said = chances.argmax(axis=1)
+    assert two["balanced_accuracy"][0] == pytest.approx(
+        recall_score(truth, said, labels=[0, 2], average="macro")
+    )
+
+
+def test_chosen_rows_score_like_rows_with_all_the_weight() -> None:
+    truth = RNG.integers(0, 3, 200)
+    rows = np.flatnonzero(RNG.random(200) < 0.5)
+    mask = np.zeros((1, 200))
+    mask[0, rows] = 1.0
+    chances = RNG.dirichlet(np.ones(3), 200)
+    for outcome in (
+        Classified(chances, truth, [0, 1, 2]),
+        Regressed(chances[:, 0], truth.astype(float)),
+    ):
+        masked = outcome.scores(mask)
+        for name, value in whole(outcome.take(rows)).items():
+            assert value == pytest.approx(masked[name][0])
 
 
 def test_numbers_agree_with_scikit_learn_under_weights() -> None:

@@ -292,6 +292,12 @@ def test_release_then_verify_as_the_recipient(
     assert main(["verify", str(bundle), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["ok"] is True
     assert main(command) == 6  # refused before anything is spent
+    key = place.folder / "key"
+    assert main(["ledger", "key", str(key), "--signing"]) == 0
+    assert main(["verify", str(bundle), "--key", f"{key}.pub"]) == 6
+    assert main(["sign", str(bundle), "--key", str(key)]) == 0
+    assert main(["verify", str(bundle), "--key", f"{key}.pub"]) == 0
+    capsys.readouterr()
     command[-1] = str(place.folder / "small")
     assert main([*command, "--rows", "120"]) == 2  # too few for an audit, before as well
     assert "DPS413" in capsys.readouterr().err

@@ -58,6 +58,12 @@ def test_json_gives_back_what_went_in(metrics: dict, verdict: Verdict, message: 
     assert after.to_json() == before.to_json()
 
 
+def test_only_internal_evidence_stays_in_the_house() -> None:
+    assert not evidence().is_public
+    for disclosure in ("public-reference", "dp", "post-processing"):
+        assert evidence(disclosure=disclosure).is_public
+
+
 def test_files_are_written_once_and_read_back(tmp_path: Path) -> None:
     path = tmp_path / "evidence.json"
     evidence().write(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -168,6 +169,40 @@ def test_a_model_brings_its_claim_and_its_canaries(tmp_path: Path) -> None:
         audit(frame, FITTED, HELD_OUT, facts, model=model, claim=dp.Budget(epsilon=9, delta=1e-5))
     with pytest.raises(UsageError, match="another schema"):
         audit(frame, FITTED, HELD_OUT, schema(), model=model)
+
+
+def test_public_evidence_does_not_depend_on_real_rows(
+    fresh: AuditReport, copied: AuditReport
+) -> None:
+    model = dp.Independent(schema())
+    model.fit(FITTED, budget=CLAIM, ledger=open_ledger(schema(), CLAIM), dataset="patients")
+    whole = attacked_with(model)
+    one, other = (
+        replace(whole, table=report.table).public_evidence() for report in (fresh, copied)
+    )
+    assert one == other
+    assert one.to_json() == other.to_json()
+    assert fresh.verdict != copied.verdict
+    assert one.disclosure == "post-processing"
+    assert whole.canaries is not None
+    assert one.metrics["canaries"]["claim"] == whole.canaries.claim
+    assert one.metrics["sentences"] == whole.canaries.sentences()
+    planted = replace(whole, canaries=replace(whole.canaries, mode="in-situ")).public_evidence()
+    assert planted.metrics["canaries"] is None
+    assert planted.verdict == Verdict.INCONCLUSIVE
+
+
+def attacked_with(model: dp.Independent) -> AuditReport:
+    return audit(model.sample(900), FITTED, HELD_OUT, schema(), model=model, table_sha256="0" * 64)
+
+
+def test_public_evidence_blocks_by_the_table_and_the_canaries_alone() -> None:
+    outside = rows(900, 2)
+    outside["age"] = outside["age"] + 200
+    report = attacked(outside, table_sha256="0" * 64)
+    assert report.public_evidence().verdict == Verdict.FAIL
+    with pytest.raises(UsageError, match="not bound"):
+        attacked(rows(900, 2)).public_evidence()
 
 
 def test_a_method_without_canaries_leaves_the_audit_inconclusive() -> None:

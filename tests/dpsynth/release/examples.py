@@ -47,8 +47,9 @@ CANARIES = {
     "runs": 1,
 }
 FIGURES = {
-    "tvd1.mean": {"value": 0.05, "ci_low": 0.04, "ci_high": 0.06, "floor": 0.02,
-                  "direction": "lower"},
+    "tvd1.mean": {
+        "value": 0.05, "ci_low": 0.04, "ci_high": 0.06, "floor": 0.02, "direction": "lower",
+    },
     "tstr.boosting.auroc": {"value": 0.77, "floor": 0.84, "direction": "higher"},
 }  # fmt: skip
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import dpsynth as dp
+from dpsynth.codec import CodecSettings
 from dpsynth.errors import GateError, IntegrityError
 from dpsynth.evidence import Evidence, Verdict
 from dpsynth.release import verify
 from tests.conftest import BUDGET, open_ledger, patients_frame, patients_schema
 from tests.dpsynth.release.examples import (
+    CANARIES,
     SECRET,
     Fitted,
     evidence,
@@ -78,12 +82,19 @@ def test_the_manifest_states_the_whole_argument(whole: Path) -> None:
     assert privacy["plan"]["charges"][0]["mechanism"]["kind"] == "discrete_gaussian"
     assert ledger["charges"][0]["mechanisms"] == privacy["plan"]["charges"]
     assert 0 < ledger["charges"][0]["share"] <= ledger["cumulative"]["capacity_used"] <= 1
-    assert manifest["validation"]["gate"]["beta"] == pytest.approx(
-        1e-6 * 2.718281828 ** -privacy["epsilon"], rel=1e-6
-    )
+    assert manifest["validation"]["gate"]["beta"] == pytest.approx(1e-6 * math.exp(-BUDGET.epsilon))
     assert manifest["validation"]["confidential"] == ["audit", "utility"]
     assert len(manifest["criteria"]["sha256"]) == 64
     assert manifest["software"]["dpsynth"]
+
+
+def test_no_time_of_day_is_in_the_release(whole: Path) -> None:
+    manifest = json.loads((whole / "manifest.json").read_text())
+    assert re.fullmatch(r"\d{4}-\d{2}-\d{2}", manifest["created"])
+    for name, content in files_of(whole).items():
+        if name != "synthetic.parquet":
+            times = re.findall(rb"\d{2}:\d{2}:\d{2}", content)
+            assert set(times) <= {b"00:00:00"}, name
 
 
 @pytest.mark.parametrize("what", ["folder", "file", "link"])
@@ -204,6 +215,31 @@ def test_figures_that_were_bought_are_part_of_the_price(tmp_path: Path) -> None:
     unpaid = replace(bought, metrics={"metrics": {}})
     with pytest.raises(GateError, match="DPS304"):
         sealed((model, ledger), tmp_path / "b", frame=frame, items=[unpaid, *items[1:]])
+
+
+@pytest.mark.parametrize("canaries", ["text", {}, {**CANARIES, "bounds": [{}]}])
+def test_public_evidence_of_another_form_is_refused(
+    fitted: Fitted, tmp_path: Path, canaries: object
+) -> None:
+    frame = fitted[0].sample(20)
+    other = evidence(frame, "audit", disclosure="post-processing", metrics={"canaries": canaries})
+    with pytest.raises(IntegrityError, match="does not have its form"):
+        sealed(fitted, tmp_path, frame=frame, items=[*internal_evidence(frame), other])
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_winner_of_a_private_search_can_be_released(tmp_path: Path) -> None:
+    schema = patients_schema()
+    ledger = open_ledger(schema)
+    model = dp.PrivateSearch(
+        [dp.Independent(schema), dp.Independent(schema, codec=CodecSettings(numeric_codes=6))],
+        score=dp.TwoWayScore(),
+        mean_trials=3.0,
+    ).fit(patients_frame(600), budget=BUDGET, ledger=ledger, dataset="patients")
+    bundle = sealed((model, ledger), tmp_path)  # type: ignore[arg-type]
+    checks = verify(bundle)
+    assert all(check.passed for check in checks), [c for c in checks if not c.passed]
+    assert "private selection" in json.loads((bundle / "manifest.json").read_text())["tuning"]
 
 
 def test_the_ledger_names_the_release(fitted: Fitted, tmp_path: Path) -> None:
