@@ -12,10 +12,12 @@ from __future__ import annotations
 from benchmarks.disclosure import BoughtReport, PublicReport, evaluate_dp, evaluate_public
 from benchmarks.evaluate import evaluate
 from benchmarks.report import UtilityReport
+from benchmarks.uses import Thresholds
 
 __all__ = [
     "BoughtReport",
     "PublicReport",
+    "Thresholds",
     "UtilityReport",
     "evaluate",
     "evaluate_dp",

@@ -122,6 +122,8 @@ class Lanes:
         What it stands for.
     interval : str
         What the bars stand for.
+    note : str
+        What the axis is.
     """
 
     lanes: tuple[Lane, ...]
@@ -131,6 +133,7 @@ class Lanes:
     band: tuple[float, float] | None = None
     band_name: str = ""
     interval: str = "95 % interval"
+    note: str = ""
     kind: str = "lanes"
 
 
@@ -292,6 +295,20 @@ def shade(size: float, largest: float) -> int:
 def short(name: str) -> str:
     """Return a name that fits beside a map; the table has the whole one."""
     return name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"
+
+
+def digits(number: float | None, places: int = 3) -> str:
+    """Return a figure with so many decimals; a dash where it is not defined."""
+    if number is None or not math.isfinite(number):
+        return "–"
+    return f"{round(number, places) + 0.0:.{places}f}"  # no negative zero
+
+
+def between(ends: tuple[float | None, float | None] | None) -> str:
+    """Return an interval; a dash where an end is not defined."""
+    if ends is None or None in ends:
+        return "–"
+    return f"[{digits(ends[0])}, {digits(ends[1])}]"
 
 
 def span(values: Sequence[float], *, room: float = 0.05) -> tuple[float, float]:

@@ -182,12 +182,15 @@ def _label(tables: Tables, place: int, cell: int) -> str:
         return "all"
     if cell == 0:
         return f"below {_number(column, edges[0])}"
-    low = _number(column, edges[cell - 1])
+    low = edges[cell - 1]
+    # The cell after that of a single value begins with the next number that a machine has.
+    above = cell > 1 and low == np.nextafter(edges[cell - 2], np.inf)
+    text = f"above {_number(column, edges[cell - 2])}" if above else _number(column, low)
     if cell == len(edges):
-        return f"{low} and above"
-    if edges[cell] == np.nextafter(edges[cell - 1], np.inf):
-        return low
-    return f"{low} to {_number(column, edges[cell])}"
+        return text if above else f"{text} and above"
+    if edges[cell] == np.nextafter(low, np.inf):
+        return text
+    return f"{text} to {_number(column, edges[cell])}"
 
 
 def _number(column: Column, x: float) -> str:

@@ -107,7 +107,7 @@ def evaluate(
     return UtilityReport(
         schema_name=schema.name,
         schema_sha256=schema.digest(),
-        table_sha256=table_sha256 or _digest(synthetic),
+        table_sha256=table_sha256 or digest_of(synthetic),
         seed=seed,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         metrics=tuple(metric for section in sections for metric in section.metrics),
@@ -217,7 +217,8 @@ def _form(tables: Tables) -> Section:
     return Section(metrics=(valid,), findings=(*found, *repeated(tables)))
 
 
-def _digest(source: Source) -> str | None:
+def digest_of(source: Source) -> str | None:
+    """Return the digest of a table's file, if it is one."""
     import os
 
     from dpsynth.evidence import table_sha256

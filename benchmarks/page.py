@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from benchmarks import figures
-from benchmarks.charts import Axis, Lane, Mark, Shape, span
+from benchmarks import figures, learned_figures
+from benchmarks.charts import Axis, Figure, Lane, Mark, Shape, between, digits, span
 from benchmarks.report import BANNER, UtilityReport, versions
 from benchmarks.scorecard import Line
 from dpsynth.evidence import Verdict
@@ -92,11 +92,9 @@ def to_html(report: UtilityReport, *, notice: str = "") -> str:
         reason=REASONS[report.verdict],
         blocked=report.verdict == Verdict.FAIL,
         notice=notice,
-        banner=notice or f"CONFIDENTIAL: {BANNER}",
-        # Style sheets take no markup: words that are known to be plain.
-        banner_css="compared with public rows"
-        if notice
-        else "CONFIDENTIAL: computed from real rows, outside the guarantee",
+        banner=notice or BANNER,
+        digits=digits,
+        between=between,
         digest=_digest(report),
         signs=_SIGNS,
         card=[(line, bullet(line)) for line in report.scorecard],
@@ -155,25 +153,29 @@ def _card_line(line: Line) -> tuple[str, ...]:
     metric = line.metric
     if metric is None:
         return (line.label, "not measured", *"––––")
-    interval = "–" if line.interval is None else "[{:.3f}, {:.3f}]".format(*line.interval)
-    numbers = (metric.defined(name) for name in ("value", "floor", "reference"))
-    value, floor, landmark = ("–" if n is None else f"{n:.3f}" for n in numbers)
-    return (line.label, value, interval, floor, landmark, metric.direction)
+    return (
+        line.label,
+        digits(metric.value),
+        between(metric.interval),
+        digits(metric.floor),
+        digits(metric.reference),
+        metric.direction,
+    )
 
 
-def all_figures(report: UtilityReport) -> dict[str, figures.Figure | None]:
+def all_figures(report: UtilityReport) -> dict[str, Figure | None]:
     """Return every figure by name; None where its details were not measured."""
     return {
         "overlays": figures.overlays(report),
         "pairs": figures.pair_map(report),
         "dependence": figures.dependence_map(report),
         "cells": figures.cell_scatter(report),
-        "propensity": figures.propensities(report),
-        "features": figures.features(report),
-        "prediction": figures.dumbbells(report),
-        "importance": figures.importance(report),
-        "coefficients": figures.forest(report),
-        "groups": figures.group_sizes(report),
+        "propensity": learned_figures.propensities(report),
+        "features": learned_figures.features(report),
+        "prediction": learned_figures.dumbbells(report),
+        "importance": learned_figures.importance(report),
+        "coefficients": learned_figures.forest(report),
+        "groups": learned_figures.group_sizes(report),
     }
 
 
@@ -191,17 +193,17 @@ def bullet(line: Line) -> Lane | None:
         (shape, metric.defined(name)) for shape, name in series
     ]
     ends = [value for _, value in known if value is not None]
-    between = line.interval or ()
-    low, high = span([*ends, *between], room=0.08)
+    limits = metric.interval or ()
+    low, high = span([*ends, *limits], room=0.08)
     # Without a landmark the axis ends where nothing could be worse: nobody takes the best that was
     # seen for the best there is.
     if metric.defined("reference") is None:
         low, high = (low, max(high, 1.0)) if metric.direction == "lower" else (min(low, 0.0), high)
     axis = Axis(low=low, high=high, turned=metric.direction == "higher")
-    places = sorted(map(axis.place, between))
+    places = sorted(map(axis.place, limits))
     return Lane(
         label=line.label,
-        value=f"{metric.value:.3f}",
+        value=digits(metric.value),
         bar=(places[0], places[1]) if places else None,
         marks=tuple(
             Mark(shape=shape, place=axis.place(value))
@@ -217,7 +219,7 @@ def _digest(report: UtilityReport) -> str:
 
 def _parameters(report: UtilityReport) -> list[tuple[str, str]]:
     """Return what an evaluation depends on beside its tables and its seed."""
-    from benchmarks import detection, discretise, marginals, prediction, queries
+    from benchmarks import detection, discretise, marginals, queries
 
     found = [
         ("Bins of a number", discretise.BINS),
@@ -227,8 +229,6 @@ def _parameters(report: UtilityReport) -> list[tuple[str, str]]:
         ("Counting queries", queries.QUERIES),
         ("Most rows of a side, told from real rows", detection.MOST_ROWS),
         ("Folds", detection.FOLDS),
-        ("Most training rows of a learner", prediction.MOST_ROWS),
-        ("Bootstrap draws", prediction.DRAWS),
     ]
     limits = (
         f"{name.replace('_', ' ')} {at:g}" for name, at in report.thresholds.to_dict().items()

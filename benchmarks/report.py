@@ -90,6 +90,12 @@ class Metric:
             return None
         return max(-1.0, min(1.0, 1.0 - (value - floor) / way))
 
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Ends of the 95 % interval; None where one is not defined."""
+        low, high = _defined(self.ci_low), _defined(self.ci_high)
+        return None if low is None or high is None else (low, high)
+
     def defined(self, name: str) -> float | None:
         """Return one of the numbers by its name; None where it is not finite."""
         return _defined(getattr(self, name))

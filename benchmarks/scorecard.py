@@ -34,14 +34,6 @@ class Line:
     meaning: str
     metric: Metric | None
 
-    @property
-    def interval(self) -> tuple[float, float] | None:
-        """Ends of the 95 % interval, where there is one."""
-        if self.metric is None:
-            return None
-        low, high = self.metric.defined("ci_low"), self.metric.defined("ci_high")
-        return None if low is None or high is None else (low, high)
-
 
 def scorecard(metrics: Iterable[Metric]) -> tuple[Line, ...]:
     """Return the eight lines, in order.

@@ -6,8 +6,9 @@ import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from benchmarks.charts import between, digits
 from benchmarks.scorecard import Line
-from benchmarks.uses import Criterion, Use
+from benchmarks.uses import Use
 
 if TYPE_CHECKING:
     from benchmarks.report import UtilityReport
@@ -19,6 +20,7 @@ WORST = (
     ("worst pairs (2-way distance)", "tvd2"),
     ("dependence invented", "dependence.spurious"),
     ("dependence lost", "dependence.lost"),
+    ("groups whose size changed most (|log of ratio|)", "subgroups"),
     ("what gives the table away (loss of AUC without it)", "c2st"),
 )
 """Worst-first lists that a person reads: title and key."""
@@ -48,7 +50,7 @@ def to_text(report: UtilityReport, banner: str) -> str:
         "floor: what a perfect table would give, by sampling alone or by real rows to learn from. "
         "landmark: no skill, such as independent columns. skill: 1 at the floor, 0 at the landmark."
     )
-    lines += ["", f"  {'FIT FOR':<30}by thresholds that were set before the evaluation"]
+    lines += ["", f"  {'FIT FOR':<46}figures beyond their floor, 95 % interval, threshold"]
     for use in report.uses:
         lines += _use(use)
     for title, name in WORST:
@@ -66,33 +68,26 @@ def to_text(report: UtilityReport, banner: str) -> str:
 
 def _card(line: Line) -> Iterator[str]:
     if line.metric is None:
-        yield f"  {line.label:<30}{'not measured':>8}"
-        return
-    metric, between = line.metric, line.interval
-    interval = "" if between is None else f"[{between[0]:.3f}, {between[1]:.3f}]"
-    arrow = "↓" if metric.direction == "lower" else "↑"
-    yield (
-        f"  {f'{line.label} {arrow}':<30}{_number(metric.value):>8}{_number(metric.floor):>9}"
-        f"{_number(metric.reference):>10}{_number(metric.skill, 2):>8}   {interval}"
-    ).rstrip()
+        yield f"  {line.label:<26}not measured"
+    else:
+        metric = line.metric
+        arrow = "↓" if metric.direction == "lower" else "↑"
+        yield (
+            f"  {f'{line.label} {arrow}':<30}{digits(metric.value):>8}{digits(metric.floor):>9}"
+            f"{digits(metric.reference):>10}{digits(metric.skill, 2):>8}   "
+            f"{between(metric.interval)}"
+        )
     yield from _wrapped(line.meaning, indent=4)
 
 
 def _use(use: Use) -> Iterator[str]:
-    yield f"  {use.name:<30}{str(use.fitness).upper()}"
+    yield f"  {use.name:<46}{str(use.fitness).upper()}"
     for criterion in use.criteria:
-        yield from _wrapped(f"{criterion.label}: {_held(criterion)}", indent=4)
-
-
-def _held(criterion: Criterion) -> str:
-    """Return what a criterion says, as a person reads it."""
-    limit = f"{criterion.side} {criterion.limit:g} accepted"
-    if criterion.value is None:
-        return f"{criterion.fitness} ({limit})"
-    between = ""
-    if criterion.low is not None and criterion.high is not None:
-        between = f" [{criterion.low:.3f}, {criterion.high:.3f}]"
-    return f"{criterion.value:.3f}{between}, {limit}: {criterion.fitness}"
+        limit = f"{'≥' if criterion.side == 'at least' else '≤'} {criterion.limit:g}"
+        yield (
+            f"    {criterion.label:<42}{digits(criterion.value):>7}  "
+            f"{between(criterion.interval):<17}{limit:<8}{criterion.fitness}"
+        ).rstrip()
 
 
 def _wrapped(text: str, *, indent: int = 2) -> list[str]:
@@ -103,7 +98,3 @@ def _wrapped(text: str, *, indent: int = 2) -> list[str]:
         subsequent_indent=" " * (indent + 2),
         break_long_words=True,
     )
-
-
-def _number(number: float | None, digits: int = 3) -> str:
-    return "" if number is None or number != number else f"{number:.{digits}f}"

@@ -118,8 +118,8 @@ class Criterion:
         Name of the figure that was judged; None where there is none.
     value : float or None
         The figure, less its floor where sampling counts.
-    low, high : float or None
-        Ends of its 95 % interval, less the floor as well. Without them the value alone is judged.
+    interval : pair of float or None
+        Ends of its 95 % interval, less the floor as well. Without it the value alone is judged.
     limit : float
         What the curator accepts.
     side : {"at most", "at least"}
@@ -129,8 +129,7 @@ class Criterion:
     label: str
     metric: str | None
     value: float | None
-    low: float | None
-    high: float | None
+    interval: tuple[float, float] | None
     limit: float
     side: Literal["at most", "at least"]
 
@@ -139,12 +138,10 @@ class Criterion:
         """Whether the whole interval lies on the right side of the limit."""
         if self.value is None:
             return Fitness.UNMEASURED
-        low = self.value if self.low is None else self.low
-        high = self.value if self.high is None else self.high
+        low, high = self.interval or (self.value, self.value)
+        limit = self.limit
         if self.side == "at least":
-            low, high, limit = -high, -low, -self.limit
-        else:
-            limit = self.limit
+            low, high, limit = -high, -low, -limit
         if high <= limit:
             return Fitness.FIT
         return Fitness.NOT_FIT if low > limit else Fitness.UNCLEAR
@@ -240,7 +237,7 @@ _USES: Mapping[str, tuple[_Rule, ...]] = {
     ),
     "small groups": (
         _Rule(
-            label="size of the worst group, logarithm of the ratio",
+            label="size of the worst group, |log of ratio|",
             metrics=("subgroups.size.worst",),
             threshold="group_size",
         ),
@@ -301,17 +298,13 @@ def _beyond(metric: Metric) -> float:
 
 def _criterion(metrics: tuple[Metric, ...], rule: _Rule, thresholds: Thresholds) -> Criterion:
     metric = worst_of(metrics, rule.metrics)
-    less = _finite(metric.floor, 0.0) if metric is not None and rule.beyond_floor else 0.0
-
-    def shifted(number: float | None) -> float | None:
-        return None if number is None or not math.isfinite(number) else number - less
-
+    less = 0.0 if metric is None or not rule.beyond_floor else _finite(metric.floor, 0.0)
+    ends = None if metric is None else metric.interval
     return Criterion(
         label=rule.label,
         metric=None if metric is None else metric.name,
-        value=None if metric is None else shifted(metric.value),
-        low=None if metric is None else shifted(metric.ci_low),
-        high=None if metric is None else shifted(metric.ci_high),
+        value=None if metric is None else metric.value - less,
+        interval=None if ends is None else (ends[0] - less, ends[1] - less),
         limit=getattr(thresholds, rule.threshold),
         side=rule.side,
     )

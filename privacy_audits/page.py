@@ -16,6 +16,7 @@ from privacy_audits.estimate import Bound
 
 _LEAST_AXIS = 1.0
 _ROOM = 1.15
+_DIGITS = 12
 
 
 def to_html(audit: report.AuditReport) -> str:
@@ -42,6 +43,7 @@ def to_html(audit: report.AuditReport) -> str:
         reason=report.REASONS[audit.verdict],
         blocked=audit.verdict == Verdict.FAIL,
         banner=report.BANNER,
+        digest="not bound" if audit.table_sha256 is None else audit.table_sha256[:_DIGITS],
         meaning=report.MEANING,
         findings=audit.decision.findings,
         claim=claim,

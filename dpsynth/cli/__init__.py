@@ -26,7 +26,15 @@ Exit codes: 0 ok, 1 internal error, 2 usage or configuration, 3 schema or data r
 
 
 # Every command module needs it.
-from dpsynth.cli import auditing, evaluating, fitting, ledgers, releasing, schemas  # noqa: E402
+from dpsynth.cli import (  # noqa: E402
+    auditing,
+    benching,
+    evaluating,
+    fitting,
+    ledgers,
+    releasing,
+    schemas,
+)
 from dpsynth.cli.console import say  # noqa: E402
 
 
@@ -49,6 +57,7 @@ app.command(releasing.release)
 app.command(releasing.verify)
 app.command(releasing.sign)
 app.command(releasing.demo)
+app.command(benching.bench)
 app.command(ledgers.app)
 
 

@@ -73,7 +73,7 @@ class Progress:
         since, first = self._began = self._began or (time.monotonic(), done - 1)
         if done == of or done % max(1, of // 10) == 0:
             left = (time.monotonic() - since) / max(1, done - first) * (of - done)
-            say(f"step {done}/{of}, {_clock(left)} left, {self._booked}")
+            say(f"step {done}/{of}, {clock(left)} left, {self._booked}")
 
     def _move_bar(self, done: int, of: int) -> None:
         if self._bar is None:
@@ -107,6 +107,7 @@ class Progress:
         self.close()
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Return minutes and seconds."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}:{rest:02d}"

@@ -1,7 +1,7 @@
 """What all pages share: one style, light and dark, on screen and on paper; no script, no request.
 
-A page is a template beside the code that fills it. It extends ``base.html.jinja`` and takes its
-tables from ``parts.jinja``.
+A page is a template beside the code that fills it. It extends ``base.html.jinja``, or
+``internal.html.jinja`` if it is confidential, and takes its tables from ``parts.jinja``.
 """
 
 from __future__ import annotations

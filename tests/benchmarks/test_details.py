@@ -101,3 +101,15 @@ def test_one_column_has_no_pairs() -> None:
     assert (bar["cell"], bar["fit"]) == ("missing", 1.0)
     assert found["columns"][0]["ks"] is None
     assert not math.isnan(found["columns"][0]["tvd"])
+
+
+def test_a_value_that_many_share_has_a_bar_of_its_own_and_neighbours_with_plain_ends() -> None:
+    schema = schema_of({"a": {"kind": "integer", "bounds": [0, 200]}})
+    frame = pd.DataFrame({"a": [0] * 300 + [*range(1, 101)] * 3 + [150] * 300})
+    cells = [
+        bar["cell"] for bar in listed(conform_tables(frame, frame, frame, schema))["histograms"]
+    ]
+    assert cells[0] == "0"
+    assert str(cells[1]).startswith("above 0 to ")
+    assert cells[-1] == "150"
+    assert not any("e-" in str(cell) for cell in cells)

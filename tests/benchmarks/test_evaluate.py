@@ -15,8 +15,10 @@ import pytest
 import benchmarks
 from benchmarks import detection, evaluate, prediction
 from benchmarks.report import UtilityReport
+from benchmarks.uses import Thresholds
 from dpsynth.errors import DataError, UsageError
 from dpsynth.evidence import Severity, Verdict, table_sha256
+from dpsynth.privacy import Budget
 from dpsynth.schema import Schema
 from tests.benchmarks.conftest import pair_frame, pair_schema, schema_of, shuffled
 from tests.conftest import patients_frame, patients_schema
@@ -121,6 +123,17 @@ def test_paths_are_read_and_digested(tmp_path: Path) -> None:
         evaluate(*frames.values(), patients_schema()).evidence()
 
 
+def test_parts_are_announced_and_terms_are_kept() -> None:
+    said: list[str] = []
+    terms = {"budget": Budget(epsilon=1.0, delta=1e-6), "thresholds": Thresholds(two_way=0.3)}
+    report = patients(patients_frame(120, seed=3), n=120, progress=said.append, **terms)
+    assert said[0] == "tables"
+    assert len(said) == len(set(said)) > 5
+    assert not any(character.isdigit() for part in said for character in part)
+    assert (report.budget, report.thresholds) == (terms["budget"], terms["thresholds"])
+    assert report.unit == "one row"
+
+
 @pytest.mark.parametrize("role", ["synthetic", "fit", "holdout"])
 def test_a_single_row_is_refused_by_name(role: str) -> None:
     tables = {name: patients_frame(50) for name in ("synthetic", "fit", "holdout")}
@@ -180,6 +193,7 @@ def test_no_cell_value_is_shown() -> None:
 
     report = evaluate(marked(3), marked(1), marked(2), patients_schema(), table_sha256="0" * 64)
     shown = f"{report}{report!r}{json.dumps(report.to_dict())}{report.evidence().to_json()}"
+    shown += f"{report.to_html()}{report._repr_html_()}"
     assert "s3ntinel" not in shown
     assert "87654321" not in shown
     for finding in report.findings:

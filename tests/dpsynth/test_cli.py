@@ -257,23 +257,6 @@ def test_the_installed_command_passes_the_exit_code_on(place: Place) -> None:
     assert done.stdout == ""
 
 
-def test_evaluate_writes_evidence_and_one_json_document(
-    place: Place, capsys: pytest.CaptureFixture[str]
-) -> None:
-    tables = {}
-    for seed, role in enumerate(("fit", "holdout", "synthetic")):
-        tables[role] = place.folder / f"{role}.csv"
-        patients_frame(300, seed=seed).to_csv(tables[role], index=False)
-    evidence = place.folder / "evidence.json"
-    command = ["evaluate", "--schema", str(place.schema), "-o", str(evidence), "--json"]
-    for role, path in tables.items():
-        command += [f"--{role}", str(path)]
-    assert main(command) == 0
-    json.loads(capsys.readouterr().out)
-    assert json.loads(evidence.read_text())["kind"] == "utility"
-    assert main(command) == 6  # evidence is never overwritten
-
-
 def test_release_then_verify_as_the_recipient(
     place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,3 +57,16 @@ def parse(text: str) -> Page:
     if reader.open:
         reader.page.problems.append(f"left open: {reader.open}")
     return reader.page
+
+
+def contrast(one: str, two: str) -> float:
+    """Contrast ratio of WCAG 2."""
+    bright, dark = sorted((_luminance(one), _luminance(two)), reverse=True)
+    return (bright + 0.05) / (dark + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    digits = colour[1:] if len(colour) == 7 else "".join(2 * c for c in colour[1:])
+    parts = [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

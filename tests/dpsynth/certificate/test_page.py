@@ -10,7 +10,7 @@ import pytest
 from dpsynth.certificate.outline import CUSTODIAN, outline
 from dpsynth.certificate.page import to_html
 from tests.dpsynth.certificate.examples import charge, statement
-from tests.dpsynth.certificate.html_tree import Page, parse
+from tests.dpsynth.certificate.html_tree import Page, contrast, parse
 
 TEXT = to_html(statement())
 SVG = "html/body/main/figure/svg"
@@ -103,19 +103,6 @@ def test_colours_have_contrast_in_light_dark_and_print() -> None:
             assert contrast(colours[name], colours["page"]) >= 3
             assert contrast(colours[name], colours["track"]) >= 3
         assert contrast(colours["bar"], colours["before"]) >= 3
-
-
-def contrast(one: str, two: str) -> float:
-    """Contrast ratio of WCAG 2."""
-    bright, dark = sorted((luminance(one), luminance(two)), reverse=True)
-    return (bright + 0.05) / (dark + 0.05)
-
-
-def luminance(colour: str) -> float:
-    digits = colour[1:] if len(colour) == 7 else "".join(2 * c for c in colour[1:])
-    parts = [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def test_it_prints_on_a4_and_follows_the_preferred_scheme() -> None:

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 import dpsynth as dp
-from benchmarks.frontier.tables import schema_of_spec
+from benchmarks.datasets import schema_of_spec
 
 DATA = Path(
     os.environ.get("DPSYNTH_TEST_DATA", Path(__file__).resolve().parents[4] / "shared" / "data")
