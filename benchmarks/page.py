@@ -120,7 +120,7 @@ def to_fragment(report: UtilityReport, *, stamp: str, notice: str = "") -> str |
     stamp : str
         What stands above it; empty where it may be shown to everybody.
     notice : str
-        Sentence at its end.
+        What it was compared with, where that is not what is usual.
 
     Returns
     -------
@@ -130,6 +130,7 @@ def to_fragment(report: UtilityReport, *, stamp: str, notice: str = "") -> str |
     return fragment(
         f"Utility of {report.schema_name}: {VERDICTS[report.verdict]}",
         stamp=stamp,
+        facts=[("Verdict", REASONS[report.verdict]), *([("Basis", notice)] if notice else [])],
         tables=[
             Rows(
                 caption="Scorecard; the numbers are not added up",
@@ -145,7 +146,6 @@ def to_fragment(report: UtilityReport, *, stamp: str, notice: str = "") -> str |
             ),
             finding_rows(report.findings),
         ],
-        remarks=[REASONS[report.verdict], *filter(None, [notice])],
     )
 
 

@@ -6,6 +6,7 @@ import math
 
 from benchmarks.charts import Axis, Figure, Lane, Lanes, Mark
 from benchmarks.disclosure.bought import LABELS, BoughtReport
+from benchmarks.page import VERDICTS
 from benchmarks.report import Metric
 from dpsynth.pages import render
 from dpsynth.pages.drawings import drawings
@@ -14,7 +15,6 @@ from dpsynth.pages.fragments import Rows, finding_rows, fragment
 _HEAD = ("Figure", "Value", "95 % interval of the noise", "Floor")
 _CAPTION = "Distances from the rows that were read; lower is better"
 _FLOOR = "The floor is what sampling alone gives two tables of one law."
-_BARRED = "NOT RELEASABLE"
 
 
 def to_html(report: BoughtReport) -> str:
@@ -29,7 +29,8 @@ def to_html(report: BoughtReport) -> str:
         "benchmarks",
         "bought.html.jinja",
         r=report,
-        barred="" if report.paid["releasable"] else _BARRED,
+        banner=report.notice,
+        verdict=VERDICTS[report.verdict],
         figure=_figure(report),
         caption=_CAPTION,
         floor=_FLOOR,
@@ -45,8 +46,8 @@ def to_fragment(report: BoughtReport) -> str | None:
     """Return what a notebook shows; None without the extra ``report``."""
     paid = report.paid
     return fragment(
-        f"Utility of {report.schema_name}, bought: {report.verdict}",
-        stamp="" if paid["releasable"] else _BARRED,
+        f"Utility of {report.schema_name}, bought: {VERDICTS[report.verdict]}",
+        stamp="" if paid["releasable"] else "NOT RELEASABLE",
         facts=[
             ("Paid", f"ε = {paid['epsilon']} at δ = {paid['delta']}"),
             ("Protects", f"{paid['unit']} ({paid['relation']})"),
