@@ -562,7 +562,10 @@ class Ledger:
         return f"Ledger({name!r}, ε = {budget.epsilon:g}, δ = {budget.delta:g})"
 
     def _repr_html_(self) -> str | None:
-        return self.summary(compose=False)._repr_html_()
+        try:
+            return self.summary(compose=False)._repr_html_()
+        except UsageError:
+            return None  # closed: its repr can still be shown
 
     # -- inside a transaction ------------------------------------------------------------------
 

@@ -203,6 +203,13 @@ def test_a_ledger_shows_its_summary_and_does_not_compose(
     assert order == sorted(order)
 
 
+def test_a_closed_ledger_shows_its_text() -> None:
+    ledger = open_ledger(patients_schema())
+    ledger.close()
+    assert ledger._repr_html_() is None
+    assert repr(ledger)
+
+
 def test_a_single_charge_states_the_figure_for_fixed_parameters_in_text_and_fragment() -> None:
     schema = patients_schema()
     ledger = open_ledger(schema)
