@@ -75,10 +75,11 @@ def evaluate(
     -------
     UtilityReport
         Validity, 1-, 2- and 3-way total variation, dependence, prediction of the declared target,
-        groups of protected columns, how well the table can be told from real rows, counting
-        queries, invented and dropped combinations, distances of numeric columns, and the error of a
-        workload; for a closer look pMSE, density and coverage, the Hellinger distance of copulas
-        and what the learners go by. The order of rows does not matter.
+        groups of protected columns, regressions of the declared formulas, how well the table can
+        be told from real rows, counting queries, invented and dropped combinations, distances of
+        numeric columns, and the error of a workload; for a closer look pMSE, density and coverage,
+        the Hellinger distance of copulas and what the learners go by. The order of rows does not
+        matter.
 
     Raises
     ------
@@ -131,6 +132,7 @@ def parts() -> tuple[ModuleType, ...]:
         dependence,
         details,
         detection,
+        inference,
         learners,
         manifold,
         marginals,
@@ -145,6 +147,7 @@ def parts() -> tuple[ModuleType, ...]:
         marginals,
         dependence,
         learners,
+        inference,
         detection,
         queries,
         support,

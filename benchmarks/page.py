@@ -1,4 +1,4 @@
-"""The evaluation as one confidential page for the house, and its scorecard for a notebook."""
+"""The evaluation as one confidential page for the house, and its short form for a notebook."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from benchmarks.report import BANNER, UtilityReport, versions
 from benchmarks.scorecard import Line
 from dpsynth.evidence import Verdict
 from dpsynth.pages import render
+from dpsynth.pages.drawings import drawings
+from dpsynth.pages.fragments import Rows, finding_rows, fragment
 
 VERDICTS = {
     Verdict.FAIL: "BLOCK",
@@ -67,13 +69,15 @@ _GLOSSARY = (
 )
 
 
-def to_html(report: UtilityReport) -> str:
+def to_html(report: UtilityReport, *, notice: str = "") -> str:
     """Return the page.
 
     Parameters
     ----------
     report : UtilityReport
         What was measured. The page is as confidential as it is.
+    notice : str
+        What stands above the page of a comparison with public rows alone.
 
     Raises
     ------
@@ -87,7 +91,8 @@ def to_html(report: UtilityReport) -> str:
         verdict=VERDICTS[report.verdict],
         reason=REASONS[report.verdict],
         blocked=report.verdict == Verdict.FAIL,
-        banner=BANNER,
+        notice=notice,
+        banner=notice or BANNER,
         digits=digits,
         between=between,
         digest=_digest(report),
@@ -100,17 +105,61 @@ def to_html(report: UtilityReport) -> str:
     )
 
 
-def to_card(report: UtilityReport) -> str:
-    """Return the verdict, the scorecard and the uses as a fragment for a notebook."""
-    return render(
-        "benchmarks",
-        "card.html.jinja",
-        r=report,
-        verdict=VERDICTS[report.verdict],
-        banner=BANNER,
-        digits=digits,
-        between=between,
-        signs=_SIGNS,
+def to_figures(report: UtilityReport) -> dict[str, str]:
+    """Return the drawings of the page by name, each an SVG document of its own."""
+    return drawings(to_html(report), package="benchmarks", style="charts.css.jinja")
+
+
+def to_fragment(report: UtilityReport, *, stamp: str, notice: str = "") -> str | None:
+    """Return what a notebook shows of an evaluation: scorecard, uses, findings.
+
+    Parameters
+    ----------
+    report : UtilityReport
+        What was measured.
+    stamp : str
+        What stands above it; empty where it may be shown to everybody.
+    notice : str
+        What it was compared with, where that is not what is usual.
+
+    Returns
+    -------
+    str or None
+        None without the extra ``report``.
+    """
+    return fragment(
+        f"Utility of {report.schema_name}: {VERDICTS[report.verdict]}",
+        stamp=stamp,
+        facts=[("Verdict", REASONS[report.verdict]), *([("Basis", notice)] if notice else [])],
+        tables=[
+            Rows(
+                caption="Scorecard; the numbers are not added up",
+                head=("Number", "Value", "95 % interval", "Floor", "Landmark", "Better"),
+                rows=tuple(map(_card_line, report.scorecard)),
+            ),
+            Rows(
+                caption="Fit for what, by thresholds that were set before",
+                head=("Use", "Verdict"),
+                rows=tuple(
+                    (use.name, f"{_SIGNS[str(use.fitness)]} {use.fitness}") for use in report.uses
+                ),
+            ),
+            finding_rows(report.findings),
+        ],
+    )
+
+
+def _card_line(line: Line) -> tuple[str, ...]:
+    metric = line.metric
+    if metric is None:
+        return (line.label, "not measured", *"––––")
+    return (
+        line.label,
+        digits(metric.value),
+        between(metric.interval),
+        digits(metric.floor),
+        digits(metric.reference),
+        metric.direction,
     )
 
 

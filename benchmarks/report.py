@@ -338,6 +338,22 @@ class UtilityReport:
 
         return to_html(self)
 
+    def figures(self) -> dict[str, str]:
+        """Return the drawings of the page by name, each an SVG document; without legends.
+
+        Raises
+        ------
+        MissingExtraError
+            If the extra ``report`` is not installed.
+
+        Privacy
+        -------
+        As confidential as the page.
+        """
+        from benchmarks.page import to_figures
+
+        return to_figures(self)
+
     def save(self, path: str | Path) -> None:
         """Write the confidential page for its owner alone; an existing file is not replaced.
 
@@ -382,10 +398,10 @@ class UtilityReport:
 
         return to_text(self, BANNER)
 
-    def _repr_html_(self) -> str:
-        from benchmarks.page import to_card
+    def _repr_html_(self) -> str | None:
+        from benchmarks.page import to_fragment
 
-        return to_card(self)
+        return to_fragment(self, stamp=f"CONFIDENTIAL: {BANNER}")
 
 
 def _defined(number: float | None) -> float | None:

@@ -455,3 +455,8 @@ class Plan:
     def digest(self) -> str:
         """SHA-256 of the canonical description."""
         return canonical_sha256(self.spec())
+
+    def _repr_html_(self) -> str | None:
+        from dpsynth.plan_fragment import plan_fragment
+
+        return plan_fragment(self)

@@ -63,6 +63,10 @@ def canonical_level(text: str, *, whole: bool) -> str:
     return stripped
 
 
+_FEW = 8
+"""Levels that a description of a column names."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
     """Public facts about one column.
@@ -139,6 +143,27 @@ class Column:
         while reserved in canonical:
             reserved += "_"
         return (*canonical, reserved)
+
+    def domain(self) -> str:
+        """Describe the values that are possible, in a few words.
+
+        Privacy
+        -------
+        Bounds and categories that were read off the rows are not shown.
+        """
+        if self.source == "data":
+            return "read off the rows: not shown"
+        if self.discovers:
+            return "bought from the budget"
+        if isinstance(self.categories, tuple):
+            few = ", ".join(self.categories[:_FEW])
+            more = "" if len(self.categories) <= _FEW else ", …"
+            return f"{len(self.categories)} levels: {few}{more}"
+        if self.bounds is None:
+            return "–"
+        low, high = self._written_bounds()
+        decimals = "" if self.decimals is None else f", decimals: {self.decimals}"
+        return f"{low} to {high}{decimals}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the column's table of the schema file."""
@@ -334,3 +359,45 @@ class Schema:
 
     def __repr__(self) -> str:
         return f"Schema({self.name!r}, {len(self.columns)} columns, unit: {self.unit.describe()})"
+
+    def _repr_html_(self) -> str | None:
+        from dpsynth.pages.fragments import Rows, fragment
+        from dpsynth.plan_fragment import RELATIONS
+
+        columns = Rows(
+            caption="Columns",
+            head=("Column", "Kind", "Values", "Missing", "Role", "Source"),
+            rows=tuple(
+                (
+                    column.name,
+                    str(column.kind) if column.unit is None else f"{column.kind} ({column.unit})",
+                    column.domain(),
+                    "possible" if column.missing else "no",
+                    self._role(column),
+                    "⚠ data" if column.source == "data" else column.source or "–",
+                )
+                for column in self.columns
+            ),
+        )
+        return fragment(
+            f"Schema of {self.name}",
+            stamp="RESEARCH ONLY: facts were read off the rows. Nothing made from it is released."
+            if self.research
+            else "",
+            facts=[
+                ("Protects", self.unit.describe()),
+                ("Neighbours", RELATIONS[self.unit.relation]),
+                ("Rows", "private" if self.rows is None else f"{self.rows:,}, public"),
+                *(("Regression", formula) for formula in self.formulas),
+            ],
+            tables=[columns],
+            remarks=["Everything in a schema counts as public: the guarantee does not protect it."],
+        )
+
+    def _role(self, column: Column) -> str:
+        roles = [
+            "unit" if column.name == self.unit.column else "",
+            column.role or "",
+            "protected" if column.name in self.protected and column.role != "protected" else "",
+        ]
+        return ", ".join(filter(None, roles)) or "–"

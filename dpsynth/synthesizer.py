@@ -482,6 +482,11 @@ class Synthesizer(ABC):
             f"unit: {p['unit']})"
         )
 
+    def _repr_html_(self) -> str | None:
+        from dpsynth.model_fragment import model_fragment
+
+        return model_fragment(self)
+
 
 def stated_privacy(
     plan: Plan, schema: Schema, *, charge: Charge, ledger: Ledger, noise: NoiseSource

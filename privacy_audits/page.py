@@ -1,4 +1,7 @@
-"""The audit as one page for the house: ROC curves, caps, bounds against the claim."""
+"""The audit as one page for the house: ROC curves, caps, bounds against the claim.
+
+Its short form for a notebook.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import math
 
 from dpsynth.evidence import Verdict
 from dpsynth.pages import render
+from dpsynth.pages.drawings import drawings
+from dpsynth.pages.fragments import Rows, finding_rows, fragment
 from privacy_audits import figures, report
 from privacy_audits.estimate import Bound
 
@@ -74,6 +79,60 @@ def to_html(audit: report.AuditReport) -> str:
         side=figures.SIDE,
         decades=figures.DECADES,
         finite=math.isfinite,
+    )
+
+
+def to_figures(audit: report.AuditReport) -> dict[str, str]:
+    """Return the drawings of the page by name, each an SVG document of its own."""
+    return drawings(to_html(audit), package="privacy_audits", style="audit.css.jinja")
+
+
+def to_fragment(audit: report.AuditReport) -> str | None:
+    """Return what a notebook shows of an audit: verdict, attacks, findings; no count of records.
+
+    None without the extra ``report``.
+    """
+    claim, level = audit.claim, audit.level
+    attacks = Rows(
+        caption="Membership attacks: area under the ROC curve, bounds that hold together",
+        head=("Attack", "AUC", "95 % bounds", "Cap", "ε at least", "Ceiling"),
+        rows=tuple(
+            (
+                attack.name,
+                f"{attack.auc.point:.3f}",
+                f"[{attack.auc.lower(level):.3f}, {attack.auc.upper(level):.3f}]",
+                "–" if attack.auc_cap is None else f"{attack.auc_cap:.3f}",
+                f"{attack.one_run.lower:.2f}",
+                f"{attack.one_run.ceiling:.2f}",
+            )
+            for attack in audit.table.membership
+        ),
+    )
+    controlled = Rows(
+        caption="Attacks with a held-out control: share that succeeds",
+        head=("Attack", "Fitted", "Held out", "Excess", "95 % bounds"),
+        rows=tuple(
+            (
+                gap.name,
+                f"{gap.fitted.point:.3f}",
+                f"{gap.held_out.point:.3f}",
+                f"{gap.difference:+.3f}",
+                "[{:+.3f}, {:+.3f}]".format(*gap.limits(level)),
+            )
+            for gap in audit.table.gaps
+        ),
+    )
+    heuristic = () if audit.table.randomised else (report.HEURISTIC,)
+    canaries = () if audit.canaries is None else audit.canaries.sentences()
+    return fragment(
+        f"Audit of {audit.schema_name}: {report.VERDICTS[audit.verdict]}",
+        stamp=f"CONFIDENTIAL: {report.BANNER}",
+        facts=[
+            ("Verdict", report.REASONS[audit.verdict]),
+            ("Claim", "none" if claim is None else f"ε = {claim.epsilon:g}, δ = {claim.delta:g}"),
+        ],
+        tables=[finding_rows(audit.decision.findings), attacks, controlled],
+        remarks=[*heuristic, *canaries, report.MEANING],
     )
 
 

@@ -39,6 +39,8 @@ MEANING = (
     "guarantee is the proof and the ledger."
 )
 
+HEURISTIC = "ε bounds on the table are HEURISTIC: no coins were recorded."
+
 _TRUE_ALARMS_AT = 0.01
 
 _FEWEST = 200
@@ -361,6 +363,22 @@ class AuditReport:
             disclosure="post-processing",
         )
 
+    def figures(self) -> dict[str, str]:
+        """Return the drawings of the page by name, each an SVG document; without legends.
+
+        Raises
+        ------
+        MissingExtraError
+            If the extra ``report`` is not installed.
+
+        Privacy
+        -------
+        As confidential as the page.
+        """
+        from privacy_audits.page import to_figures
+
+        return to_figures(self)
+
     def save(self, path: str | Path) -> None:
         """Write the confidential page for its owner alone; an existing file is not replaced.
 
@@ -378,6 +396,11 @@ class AuditReport:
 
     def __repr__(self) -> str:
         return f"AuditReport({self.schema_name!r}, verdict={VERDICTS[self.verdict]}, confidential)"
+
+    def _repr_html_(self) -> str | None:
+        from privacy_audits.page import to_fragment
+
+        return to_fragment(self)
 
     def __str__(self) -> str:
         claim = self.claim
@@ -415,7 +438,7 @@ class AuditReport:
             f"{self.table.screening.closer_to_members:.3f} (SCREENING, no evidence)",
         ]
         if not self.table.randomised:
-            lines.append("  ε bounds on the table are HEURISTIC: no coins were recorded.")
+            lines.append(f"  {HEURISTIC}")
         if self.canaries is not None:
             lines += ["", "  canaries in the method"]
             for sentence in self.canaries.sentences():

@@ -6,6 +6,7 @@ import math
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.report import Metric
@@ -25,7 +26,7 @@ LEVEL = 1.959964
 WIDE = 0.1
 """A figure that is known to less than plus or minus this says little."""
 
-_LABELS = {
+LABELS = {
     "tvd1.mean": "1-way distance, mean",
     "tvd1.max": "1-way distance, worst column",
     "tvd2.mean": "2-way distance, mean",
@@ -154,6 +155,47 @@ class BoughtReport:
             disclosure="dp",
         )
 
+    def to_html(self) -> str:
+        """Return the page.
+
+        Raises
+        ------
+        MissingExtraError
+            If the extra ``report`` is not installed.
+        """
+        from benchmarks.disclosure.page import to_html
+
+        return to_html(self)
+
+    def figures(self) -> dict[str, str]:
+        """Return the drawings of the page by name, each an SVG document; without legends.
+
+        Raises
+        ------
+        MissingExtraError
+            If the extra ``report`` is not installed.
+        """
+        from benchmarks.disclosure.page import to_figures
+
+        return to_figures(self)
+
+    def save(self, path: str | Path) -> None:
+        """Write the page; an existing file is not replaced.
+
+        It is for its owner alone where the figures may not leave the house.
+
+        Raises
+        ------
+        MissingExtraError
+            If the extra ``report`` is not installed.
+        IntegrityError
+            If the file exists.
+        """
+        from dpsynth.files import write_bytes
+
+        mode = 0o644 if self.paid["releasable"] else 0o600
+        write_bytes(Path(path), self.to_html().encode(), mode=mode)
+
     def _figures(self) -> dict[str, Any]:
         return {
             "notice": self.notice,
@@ -166,6 +208,11 @@ class BoughtReport:
     def __repr__(self) -> str:
         return f"BoughtReport({self.schema_name!r}, ε = {self.paid['epsilon']})"
 
+    def _repr_html_(self) -> str | None:
+        from benchmarks.disclosure.page import to_fragment
+
+        return to_fragment(self)
+
     def __str__(self) -> str:
         lines = [f"Utility of {self.schema_name!r}"]
         lines += textwrap.wrap(self.notice, 96, initial_indent="  ", subsequent_indent="  ")
@@ -173,7 +220,7 @@ class BoughtReport:
         for metric in self.metrics:
             value = "" if math.isnan(metric.value) else f"{metric.value:.3f}"
             floor = "" if metric.floor is None else f"{metric.floor:.3f}"
-            label = f"{_LABELS[metric.name]} ↓"
+            label = f"{LABELS[metric.name]} ↓"
             lines.append(
                 f"  {label:<38}{value:>10}{floor:>9}  [{metric.ci_low:.3f}, {metric.ci_high:.3f}]"
             )

@@ -90,11 +90,46 @@ class PublicReport:
         metrics = {**found.metrics, "notice": self.notice, "reference": self._reference()}
         return replace(found, metrics=metrics, disclosure="public-reference")
 
+    def to_html(self) -> str:
+        """Return the page, which may be published.
+
+        Raises
+        ------
+        MissingExtraError
+            If the extra ``report`` is not installed.
+        """
+        from benchmarks.page import to_html
+
+        return to_html(self.measured, notice=self.notice)
+
+    def figures(self) -> dict[str, str]:
+        """Return the drawings of the page by name; see :meth:`UtilityReport.figures`."""
+        return self.measured.figures()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the page; an existing file is not replaced.
+
+        Raises
+        ------
+        MissingExtraError
+            If the extra ``report`` is not installed.
+        IntegrityError
+            If the file exists.
+        """
+        from dpsynth.files import write_bytes
+
+        write_bytes(Path(path), self.to_html().encode())
+
     def _reference(self) -> dict[str, str]:
         return {"source": self.source, "sha256": self.reference_sha256}
 
     def __repr__(self) -> str:
         return f"PublicReport({self.measured.schema_name!r}, verdict={str(self.verdict)!r})"
+
+    def _repr_html_(self) -> str | None:
+        from benchmarks.page import to_fragment
+
+        return to_fragment(self.measured, stamp="", notice=self.notice)
 
     def __str__(self) -> str:
         return str(self.measured).replace(BANNER, self.notice)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from dpsynth.certificate.figures import chance, down, factor, power, up
 from dpsynth.certificate.lines import StatementCharge
 from dpsynth.certificate.statement import Statement
+from dpsynth.plan_fragment import mechanism_words as mechanism_words
 from dpsynth.privacy import NeighbouringRelation
 
 STATE_WORDS = {
@@ -29,18 +27,6 @@ _FILTERS = {
     "zcdp": "zero-concentrated differential privacy (ρ)",
     "gdp": "Gaussian differential privacy (μ²)",
     "rdp_mixture": "Rényi divergence at several orders whose weights were fixed at the beginning",
-}
-
-_KINDS = {
-    "gaussian": "Gaussian noise",
-    "discrete_gaussian": "discrete Gaussian noise on counts",
-    "partition_selection": "discovery of categories by noisy counts and a threshold",
-    "laplace": "Laplace noise",
-    "exponential": "exponential mechanism",
-    "poisson_sampled_gaussian": "Gaussian noise on sums over Poisson samples",
-    "pate_vote": "noisy votes of an ensemble",
-    "zcdp": "mechanism known by its zCDP bound",
-    "private_selection": "best of a random number of trials",
 }
 
 
@@ -114,14 +100,6 @@ def filter_words(statement: Statement) -> str:
     return _FILTERS.get(statement.filter, statement.filter)
 
 
-def mechanism_words(spec: Mapping[str, Any]) -> str:
-    """Describe a mechanism: its kind and its numbers."""
-    kind = str(spec["kind"])
-    fields = {n: v for n, v in spec.items() if n not in ("kind", "relation")}
-    numbers = ", ".join(f"{n.replace('_', ' ')} {_value(v)}" for n, v in fields.items())
-    return f"{_KINDS.get(kind, kind.replace('_', ' '))} ({numbers})"
-
-
 def steps_words(charge: StatementCharge) -> str:
     """Say how far a run came that was stopped early; empty otherwise."""
     if charge.steps_run is None:
@@ -132,10 +110,3 @@ def steps_words(charge: StatementCharge) -> str:
 def sources(statement: Statement) -> str:
     """Name the datasets."""
     return ", ".join(statement.datasets) or "none"
-
-
-def _value(value: object) -> str:
-    if isinstance(value, list | tuple):
-        # The candidates of a search, each a composition: the JSON statement has them in full.
-        return str(len(value))
-    return f"{value:.6g}" if isinstance(value, float) else str(value)

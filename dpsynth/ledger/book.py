@@ -561,6 +561,12 @@ class Ledger:
         name, budget = self._population["name"], self.budget
         return f"Ledger({name!r}, ε = {budget.epsilon:g}, δ = {budget.delta:g})"
 
+    def _repr_html_(self) -> str | None:
+        try:
+            return self.summary(compose=False)._repr_html_()
+        except UsageError:
+            return None  # closed: its repr can still be shown
+
     # -- inside a transaction ------------------------------------------------------------------
 
     def _book(self, plan: Plan, cost: Price, *, dataset_id: str, rule: str) -> Charge:

@@ -14,6 +14,7 @@ from dpsynth.ledger.admission import room
 from dpsynth.ledger.anchors import Anchor
 from dpsynth.ledger.entries import ChargeState
 from dpsynth.ledger.pricing import composed_epsilon, measures_from_json
+from dpsynth.pages.fragments import Rows, fragment
 from dpsynth.privacy import Budget, PrivacyUnit
 from dpsynth.rounding import round_down, round_up
 
@@ -156,7 +157,7 @@ class LedgerSummary:
             "releases": [{**asdict(line), "charges": list(line.charges)} for line in self.releases],
         }
 
-    def __str__(self) -> str:
+    def _facts(self) -> list[tuple[str, str]]:
         budget = self.budget
         facts = [
             ("population", self.population),
@@ -167,11 +168,14 @@ class LedgerSummary:
         ]
         if self.spent_if_fixed is not None:
             fixed = f"ε = {self.spent_if_fixed:g}, if parameters were fixed in advance"
-            facts.append(("", fixed))
+            facts.append(("or", fixed))
         room = f"Gaussian noise of ε up to {self.remaining:g} on its own"
         facts.append(("remaining", room if self.remaining > 0 else "nothing"))
         facts.append(("head", f"{self.anchor.sequence} {self.anchor.head}"))
-        lines = [f"{name:<11}{value}" for name, value in facts]
+        return facts
+
+    def __str__(self) -> str:
+        lines = [f"{name:<11}{value}" for name, value in self._facts()]
         table = [("when (UTC)", "charge", "method", "dataset", "state", "ε alone")]
         table += [
             (
@@ -194,6 +198,43 @@ class LedgerSummary:
             for line in self.releases
         ]
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str | None:
+        charges = Rows(
+            caption="Charges, newest first",
+            head=("Charge", "When (UTC)", "Method", "Dataset", "State", "ε alone", "Of the limit"),
+            rows=tuple(
+                (
+                    line.id[:8],
+                    line.reserved[:16].replace("T", " "),
+                    line.method,
+                    line.dataset,
+                    str(line.state),
+                    f"{line.epsilon:g}",
+                    f"{line.share:.1%}",
+                )
+                for line in reversed(self.charges)
+            ),
+        )
+        releases = Rows(
+            caption="Releases, newest first",
+            head=("Release", "When (UTC)", "Table", "Charges"),
+            rows=tuple(
+                (
+                    line.name,
+                    line.recorded[:16].replace("T", " "),
+                    f"{line.table_sha256[:16]}…",
+                    ", ".join(charge[:8] for charge in line.charges),
+                )
+                for line in reversed(self.releases)
+            ),
+        )
+        return fragment(
+            f"Ledger of {self.population}",
+            facts=[(name.capitalize(), text) for name, text in self._facts()],
+            tables=[charges, releases],
+            remarks=["ε is not additive: those of single charges do not add up to what is spent."],
+        )
 
 
 def summarise(

@@ -153,7 +153,7 @@ def test_one_person_gives_no_interval_and_no_warning() -> None:
     )
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"who": [1] * 9, "a": rng.random(9) < 0.5, "x": rng.random(9)})
-    tables = conform_tables(frame.drop(columns="who"), frame, frame, schema)
+    tables = conform_tables(frame.drop(columns="who"), frame, frame.assign(who=2), schema)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = figures(tables)

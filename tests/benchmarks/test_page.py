@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import sys
 from itertools import pairwise
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -15,6 +17,7 @@ from dpsynth.errors import IntegrityError
 from dpsynth.evidence import Finding, Severity, Verdict
 from tests.benchmarks.reports import COLUMNS, details, full_report, metric
 from tests.dpsynth.certificate.html_tree import Page, contrast, parse
+from tests.dpsynth.pages.notebook import checked
 
 TEXT = to_html(full_report())
 EMPTY = to_html(
@@ -164,15 +167,32 @@ def test_a_saved_page_is_for_its_owner_and_never_replaced(tmp_path: Path) -> Non
         full_report().save(path)
 
 
-def test_a_notebook_shows_the_scorecard_stamped() -> None:
-    fragment = full_report()._repr_html_()
-    page = parse(fragment)
-    assert page.problems == []
-    assert page.tags.count("table") == page.tags.count("caption") == 2
-    assert "CONFIDENTIAL" in page.text
-    assert "2-way distance" in page.text
-    assert "not measured" in page.text
-    assert not {"script", "style"} & set(page.tags)
+def test_a_notebook_shows_the_scorecard_stamped(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = checked(full_report()._repr_html_())
+    assert page.tags.count("table") == 4
+    assert page.text.lstrip().startswith(f"CONFIDENTIAL: {BANNER}")
+    for text in ("REVIEW", "2-way distance", "not measured", "✓ fit", "people & <places>"):
+        assert text in page.text
+    assert all(found.code in page.text for found in full_report().findings)
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    assert full_report()._repr_html_() is None
+
+
+def test_drawings_are_those_of_the_page_and_stand_alone() -> None:
+    drawn = full_report().figures()
+    page = parse(TEXT)
+    named = [a["aria-labelledby"] for a in page.all("svg") if a.get("role") == "img"]
+    assert [f"{name}-title {name}-text" for name in drawn] == named
+    for name, text in drawn.items():
+        root = ElementTree.fromstring(text)
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        assert root.get("id") == name
+        # But for its name space, it asks for nothing and is what the page has.
+        assert "http" not in text.replace("http://www.w3.org/2000/svg", "", 1)
+        assert text.partition("</style>")[2].strip() in TEXT
+        used = set(re.findall(r"var\((--\w+)\)", text))
+        assert used <= set(re.findall(r"(--\w+):", text))
+    assert full_report(metrics=(), worst={}, tables={}).figures() == {}
 
 
 def test_bullets_run_from_better_to_worse() -> None:

@@ -41,7 +41,7 @@ def task_frame(n: int, seed: int, *, noise: float = 0.3) -> pd.DataFrame:
     t = x + 0.5 * c + noise * rng.normal(size=n)
     return pd.DataFrame(
         {
-            "who": np.arange(n) // 4,
+            "who": 1_000_000 * seed + np.arange(n) // 4,
             "c": np.array(["a", "b", "c"])[c],
             "x": x,
             "score": t,

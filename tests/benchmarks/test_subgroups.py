@@ -41,7 +41,7 @@ def people(n: int, seed: int) -> pd.DataFrame:
     x, z = rng.normal(size=(2, n))
     return pd.DataFrame(
         {
-            "who": np.arange(n),
+            "who": 1_000_000 * seed + np.arange(n),
             "sex": rng.choice(["F", "M"], n, p=[0.7, 0.3]),
             "area": rng.choice(["n", "s", "w"], n, p=[0.6, 0.3, 0.1]),
             "x": x,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -18,9 +20,10 @@ from dpsynth.noise import NoiseSource
 from privacy_audits.attacks import Design, split_audit
 from privacy_audits.audit import audit
 from privacy_audits.gate import Policy
-from privacy_audits.report import AuditReport
+from privacy_audits.report import BANNER, AuditReport
 from tests.conftest import open_ledger, patients_frame, patients_schema
 from tests.dpsynth.certificate.html_tree import parse
+from tests.dpsynth.pages.notebook import checked
 
 CLAIM = dp.Budget(epsilon=3.0, delta=1e-5)
 SENTINEL = "ZQXSENTINEL7"
@@ -135,6 +138,35 @@ def test_the_page_is_well_formed_accessible_and_asks_for_nothing(
     assert "BLOCK" in page.text
     with pytest.raises(IntegrityError, match="DPS601"):
         copied.save(path)
+
+
+def test_a_notebook_shows_the_stamp_the_verdict_and_no_value(
+    fresh: AuditReport, copied: AuditReport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for report, verdict in ((fresh, "INCONCLUSIVE"), (copied, "BLOCK")):
+        page = checked(report._repr_html_())
+        assert page.text.lstrip().startswith(f"CONFIDENTIAL: {BANNER}")
+        assert f"patients: {verdict}" in page.text
+        assert all(found.code in page.text for found in report.decision.findings)
+        assert all(attack.name in page.text for attack in report.table.membership)
+        assert all(gap.name in page.text for gap in report.table.gaps)
+        assert "HEURISTIC" in page.text
+        assert SENTINEL not in page.text
+        # Records are not counted.
+        assert not {"900", "800"} & set(page.text.split())
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    assert fresh._repr_html_() is None
+
+
+def test_drawings_are_those_of_the_page_and_stand_alone(fresh: AuditReport, tmp_path: Path) -> None:
+    fresh.save(tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    drawn = fresh.figures()
+    assert list(drawn) == ["bounds", "areas", "roc"]
+    for text in drawn.values():
+        assert ElementTree.fromstring(text).tag == "{http://www.w3.org/2000/svg}svg"
+        assert text.partition("</style>")[2].strip() in page
+        assert SENTINEL not in text
 
 
 def test_recorded_coins_make_the_bound_one(fresh: AuditReport) -> None:

@@ -11,11 +11,13 @@ import pytest
 import dpsynth as dp
 from benchmarks.disclosure import evaluate_public
 from benchmarks.report import BANNER
-from dpsynth.errors import GateError, UsageError
+from dpsynth.errors import GateError, IntegrityError, UsageError
 from dpsynth.evidence import table_sha256
 from dpsynth.identity import CustodianKey, content_hmac
 from tests.benchmarks.conftest import pair_frame, pair_schema
 from tests.conftest import patients_frame, patients_schema
+from tests.dpsynth.certificate.html_tree import parse
+from tests.dpsynth.pages.notebook import checked
 
 SCHEMA = pair_schema()
 SOURCE = "Census Bureau, public use file 2020"
@@ -53,6 +55,25 @@ def test_the_report_says_what_it_was_compared_with(place: Path) -> None:
     assert report.measured.metrics == compare(place).measured.metrics
     # The figures themselves remain confidential unless they come through this door.
     assert report.measured.evidence().disclosure == "internal"
+
+
+def test_page_and_fragment_name_the_reference_and_are_not_stamped(place: Path) -> None:
+    report = compare(place)
+    report.save(place / "page.html")
+    page = parse((place / "page.html").read_text())
+    assert page.problems == []
+    fragment = checked(report._repr_html_())
+    for text in (page.text, fragment.text):
+        assert report.notice in text
+        assert "CONFIDENTIAL" not in text
+        assert BANNER not in text
+    assert "may be published" not in page.text
+    assert "confidential" not in page.text
+    assert (place / "page.html").stat().st_mode & 0o777 == 0o644
+    assert report.figures() == report.measured.figures() != {}
+    assert "CONFIDENTIAL" in report.measured.to_html()
+    with pytest.raises(IntegrityError, match="DPS601"):
+        report.save(place / "page.html")
 
 
 def _reordered(place: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from pathlib import Path
 from unittest import mock
 
@@ -21,6 +23,8 @@ from dpsynth.identity import CustodianKey, content_hmac
 from dpsynth.noise import NoiseSource
 from dpsynth.privacy import Budget, DiscreteGaussian
 from tests.conftest import open_ledger, patients_frame, patients_schema
+from tests.dpsynth.certificate.html_tree import parse
+from tests.dpsynth.pages.notebook import checked
 
 WHOLE = Budget(epsilon=20.0, delta=1e-5)
 UNITS = patients_schema(id="patient", max_rows=3)
@@ -191,6 +195,43 @@ def test_evidence_holds_nothing_else_from_the_rows(tmp_path: Path) -> None:
     }  # fmt: skip
     assert f"ε = {report.paid['epsilon']}" in evidence.metrics["notice"]
     assert Evidence.from_json(evidence.to_json()) == evidence
+
+
+@pytest.mark.parametrize("epsilon", [2.0, 0.05])
+def test_page_and_fragment_show_the_figures_and_what_was_paid(
+    epsilon: float, tmp_path: Path
+) -> None:
+    report = buy(
+        patients_frame(300, seed=1), patients_frame(900), epsilon=epsilon,
+        noise=NoiseSource.from_entropy(),
+    )  # fmt: skip
+    report.save(tmp_path / "page.html")
+    page = parse((tmp_path / "page.html").read_text())
+    assert page.problems == []
+    fragment = checked(report._repr_html_())
+    for text in (page.text, fragment.text):
+        assert f"ε = {report.paid['epsilon']}" in text
+        assert "NOT RELEASABLE" not in text
+        for metric in report.metrics:
+            stated = "not stated" if math.isnan(metric.value) else f"{metric.value:.3f}"
+            assert f"{stated}[{metric.ci_low:.3f}, {metric.ci_high:.3f}]" in text
+        assert all(found.code in text for found in report.findings)
+        # Neither rows nor units of the data are counted.
+        assert not re.search(r"\b(900|300)\b", text)
+    assert all(math.isnan(metric.value) for metric in report.metrics) == (epsilon < 1)
+    assert report.paid["ledger"]["charge"] in page.text
+    assert list(report.figures()) == ["bought"]
+    assert (tmp_path / "page.html").stat().st_mode & 0o777 == 0o644
+    with pytest.raises(IntegrityError, match="DPS601"):
+        report.save(tmp_path / "page.html")
+
+
+def test_what_is_not_releasable_says_so_and_is_for_its_owner(tmp_path: Path) -> None:
+    report = buy(patients_frame(60), patients_frame(300))
+    report.save(tmp_path / "page.html")
+    assert (tmp_path / "page.html").stat().st_mode & 0o777 == 0o600
+    assert "NOT RELEASABLE" in parse((tmp_path / "page.html").read_text()).text
+    assert checked(report._repr_html_()).text.lstrip().startswith("NOT RELEASABLE")
 
 
 def test_the_same_noise_gives_the_same_report_and_is_not_releasable(tmp_path: Path) -> None:

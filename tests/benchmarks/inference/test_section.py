@@ -174,7 +174,9 @@ def test_no_formula_is_no_section_and_a_wrong_one_is_refused() -> None:
 def test_units_widen_the_intervals_of_real_rows() -> None:
     visits = Visits(shared=0.9)
     table = visits.draw(2_000, np.random.default_rng(0))
-    with_units = conform_tables(table, table, table, visits.schema)
+    others = visits.draw(2_000, np.random.default_rng(1))
+    others["patient_id"] += 10_000
+    with_units = conform_tables(table, table, others, visits.schema)
     section = inference.measure(with_units, rng=np.random.default_rng(0))
     row = next(r for r in section.tables["inference"] if r["coefficient"] == "treated[true]")
     widths = [row[f"{name}_high"] - row[f"{name}_low"] for name in ("fit", "synthetic")]
