@@ -20,9 +20,11 @@ lint: $(STAMP)
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 
-# A link, an anchor or a page that leads nowhere is an error.
+# A link, an anchor or a page that leads nowhere is an error, and so is a page that asks another host
+# for anything.
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	! grep -rlE --include='*.html' '(src|<link[^>]* href)="(https?:)?//' build/site
 	@echo build/site/index.html
 
 # torch comes first and alone: anything looser than its pin would fetch gigabytes of CUDA packages.
