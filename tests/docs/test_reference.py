@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dpsynth.cli import app
+from dpsynth.methods import METHODS
 from tests.docs.walkthrough import blocks, commands
 
 ROOT = Path(__file__).parents[2]
@@ -60,6 +61,15 @@ def shown_commands() -> list[tuple[str, str]]:
                 lines = [line.partition(" > ")[0] for line in commands(block.body)]
                 found += [(page.name, line) for line in lines if line.startswith("dpsynth ")]
     return [(page, line) for page, line in found if not re.search(r"\.\.\.|[\[|]", line)]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_has_a_page_with_its_proof(method: str) -> None:
+    text = (ROOT / "docs" / "methods" / f"{method}.md").read_text(encoding="utf-8")
+    _, _, proof = text.partition("## Why it is private\n")
+    proof = proof.partition("\n## ")[0]
+    assert "unit" in proof
+    assert re.search("histogram_event|poisson_sampled_gaussian|pate_vote", proof), "no event"
 
 
 def test_every_command_that_is_shown_is_one() -> None:
