@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from dpsynth import siblings
+
 if TYPE_CHECKING:
     from dpsynth.accountant import Accountant
     from dpsynth.calibration import AttackRisk
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from dpsynth.schema import Schema
     from dpsynth.scoring import TwoWayScore
     from dpsynth.selection import PrivateSearch
+
+siblings.install()
 
 __version__ = "0.1.0"
 

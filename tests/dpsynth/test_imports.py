@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -35,3 +36,27 @@ def test_every_public_name_resolves() -> None:
         assert name in dir(dpsynth)
     with pytest.raises(AttributeError, match="nothing"):
         dpsynth.nothing  # noqa: B018
+
+
+def test_benchmarks_is_ours_wherever_one_stands(tmp_path: Path) -> None:
+    """opacus installs a package of that name as well."""
+    for statement in (
+        "import dpsynth, benchmarks; print(callable(benchmarks.evaluate))",
+        "import benchmarks, dpsynth, benchmarks; print(callable(benchmarks.evaluate))",
+        "import dpsynth; from importlib import resources; "
+        "print(resources.files('benchmarks').joinpath('evaluate.html.jinja').is_file())",
+    ):
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", statement], capture_output=True, text=True, cwd=tmp_path
+        )
+        assert done.stdout.strip() == "True", done.stderr[-300:]
+
+
+def test_a_package_of_that_name_in_a_project_stays_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks" / "__init__.py").write_text("MINE = True\n")
+    script = "import dpsynth, benchmarks; print(benchmarks.MINE)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.stdout.strip() == "True", done.stderr[-300:]
