@@ -8,6 +8,7 @@ its docstring is the comment that ``dpsynth init`` writes above a key.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -41,7 +42,7 @@ class Files:
     schema: Path
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Book:
     """The ledger that pays.
 
@@ -58,6 +59,9 @@ class Book:
     address: str
     dataset: str
     key: Path | None = None
+
+    def __repr__(self) -> str:
+        return f"Book({_without_password(self.address)!r}, dataset={self.dataset!r})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,7 +206,10 @@ class ReleaseConfig:
         )
 
     def to_toml(self) -> str:
-        """Return the effective configuration, each value with where it comes from."""
+        """Return the effective configuration, each value with where it comes from.
+
+        Passwords in the address of a database are not shown.
+        """
         parts = []
         for name in SECTIONS:
             if getattr(self, name) is None:
@@ -212,7 +219,10 @@ class ReleaseConfig:
                 for place, origin in self.origins.items()
                 if place.partition(".")[0] == name
             }
-            parts.append(render(getattr(self, name), name=name, origins=origins))
+            section = getattr(self, name)
+            if isinstance(section, Book):
+                section = replace(section, address=_without_password(section.address))
+            parts.append(render(section, name=name, origins=origins))
         return "\n".join(parts)
 
 
@@ -255,6 +265,19 @@ def template(schema: Path, *, table_name: str, folder: Path) -> str:
     )
     parts = [explain(kind, name=name, given=given.get(name, {})) for name, kind in SECTIONS.items()]
     return "\n".join([head, *parts])
+
+
+_PASSWORDS = (
+    (re.compile(r"(?<=://)([^/?#]*?:)[^/?#]*(?=@)"), r"\1***"),
+    (re.compile(r"(?i)([?&][^=&]*(?:password|passwd|pwd|sslkey)[^=&]*=)[^&]*"), r"\1***"),
+)
+
+
+def _without_password(address: str) -> str:
+    if "://" in address:
+        for pattern, masked in _PASSWORDS:
+            address = pattern.sub(masked, address)
+    return address
 
 
 def _document(path: Path) -> dict[str, Any]:

@@ -143,8 +143,18 @@ def csv_bytes(frame: pd.DataFrame) -> bytes:
         raise _unwritable(".csv") from None
 
 
-def write_frame(frame: pd.DataFrame, path: str | Path) -> None:
-    """Write a table as .csv or .parquet; an existing file is not replaced."""
+def write_frame(frame: pd.DataFrame, path: str | Path, *, mode: int = 0o644) -> None:
+    """Write a table as .csv or .parquet; an existing file is not replaced.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The table.
+    path : path
+        The file.
+    mode : int
+        Its permissions: 0o600 for sensitive rows.
+    """
     path = Path(path)
     if path.suffix not in _SUFFIXES:
         raise UsageError(f"cannot write {path.suffix!r} files.", fix="end in .csv or .parquet.")
@@ -155,7 +165,7 @@ def write_frame(frame: pd.DataFrame, path: str | Path) -> None:
             content = frame.to_parquet(index=False)
         except (pa.ArrowException, ValueError, TypeError):
             raise _unwritable(".parquet") from None
-    write_bytes(path, content)
+    write_bytes(path, content, mode=mode)
 
 
 def _unwritable(suffix: str) -> DataError:

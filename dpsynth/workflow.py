@@ -231,6 +231,9 @@ class _Chain:
             policy=self.criteria.policy,
             table_sha256=digest,
         )
+        # Entered before anybody can read it: whoever stops here must not try again unseen.
+        evidence = [attacked.evidence(), attacked.public_evidence()]
+        self._enter(evidence)
         attacked.save(self.internal / AUDIT_PAGE)
         report = evaluate(
             synthetic,
@@ -242,8 +245,9 @@ class _Chain:
             thresholds=self.criteria.uses,
             progress=lambda part: self.tell(f"measuring: {part}"),
         )
+        evidence.append(report.evidence())
+        self._enter(evidence[-1:])
         report.save(self.internal / UTILITY_PAGE)
-        evidence = [report.evidence(), attacked.evidence(), attacked.public_evidence()]
         if reservation is not None:
             self.tell("buying figures for the public")
             bought = evaluate_dp(
@@ -257,15 +261,18 @@ class _Chain:
                 reservation=reservation,
             )
             evidence.append(judged(bought, self.criteria.purchase))
-        for item in evidence:
-            self.ledger.record_verdict(item, criteria_sha256=self.fixed)
+            self._enter(evidence[-1:])
         self._decide(evidence)
         return report, attacked, evidence
 
+    def _enter(self, evidence: Sequence[Evidence]) -> None:
+        for item in evidence:
+            self.ledger.record_verdict(item, criteria_sha256=self.fixed)
+
     def _keep_rows(self) -> Coins:
         """Keep who was held out: an audit of this table can be repeated, and only with it."""
-        write_frame(self.reader.fitted, self.internal / FITTED)
-        write_frame(self.reader.held_out, self.internal / HELD_OUT)
+        write_frame(self.reader.fitted, self.internal / FITTED, mode=0o600)
+        write_frame(self.reader.held_out, self.internal / HELD_OUT, mode=0o600)
         coins = self.reader.coins.bound(self.internal / FITTED, self.internal / HELD_OUT)
         coins.write(self.internal / COINS)
         return coins

@@ -85,11 +85,15 @@ class Reservation:
         The right to run it.
     headline : Headline
         Which marginals are compared.
+    ledger_id, dataset : str
+        Where it was booked, and on what.
     """
 
     plan: Plan
     charge: Charge
     headline: Headline
+    ledger_id: str
+    dataset: str
 
     def __enter__(self) -> Self:
         self.charge.__enter__()
@@ -128,7 +132,13 @@ def reserve_evaluation(
     headline = headline or Headline()
     budget = _budget(ledger, epsilon, delta)
     plan = evaluation_plan(schema, budget, table_sha256=table_sha256, headline=headline)
-    return Reservation(plan=plan, charge=ledger.reserve(plan, dataset=dataset), headline=headline)
+    return Reservation(
+        plan=plan,
+        charge=ledger.reserve(plan, dataset=dataset),
+        headline=headline,
+        ledger_id=ledger.anchor.ledger_id,
+        dataset=dataset,
+    )
 
 
 def evaluate_dp(
@@ -191,7 +201,8 @@ def evaluate_dp(
     IntegrityError
         If the table is not the one that was entered; nothing has been spent.
     UsageError
-        If the ledger does not know the dataset, a key is missing, or nothing can be compared.
+        If the ledger does not know the dataset, a key is missing, nothing can be compared, or what
+        was booked before is for another dataset or schema (``DPS113``).
 
     Privacy
     -------
@@ -221,6 +232,9 @@ def evaluate_dp(
     plan, headline = booked.plan, booked.headline
     if plan.schema_sha256 != schema.digest():
         raise UsageError("the purchase was booked for another schema.", code="DPS113")
+    if (booked.ledger_id, booked.dataset) != (ledger.anchor.ledger_id, dataset):
+        # Else rows would be read on which nothing was booked.
+        raise UsageError("the purchase was booked for another dataset.", code="DPS113")
     with booked.charge as charge:
         noisy = _buy(
             reader, released, plan, headline, ledger=ledger, charge=charge, dataset=dataset,

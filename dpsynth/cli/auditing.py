@@ -138,8 +138,8 @@ def split(
         rng=NoiseSource.from_entropy().generator,
     )
     make_internal(output)
-    write_frame(parts.fitted, output / "fit.csv")
-    write_frame(parts.held_out, output / "holdout.csv")
+    write_frame(parts.fitted, output / "fit.csv", mode=0o600)
+    write_frame(parts.held_out, output / "holdout.csv", mode=0o600)
     coins = parts.coins.bound(output / "fit.csv", output / "holdout.csv")
     coins.write(output / "coins.json")
     print(output)

@@ -12,6 +12,8 @@ from dpsynth.release import layout
 FORMAT = "dpsynth.signature/1"
 _ALGORITHM = "Ed25519"
 _CONTEXT = "dpsynth.release/1"
+_LARGEST = 4096
+"""Bytes of a signature's file, at most."""
 
 
 def sign(folder: str | Path, key: str | Path) -> Path:
@@ -75,6 +77,9 @@ def _text(signature: str) -> str:
 
 def _read(path: Path) -> str | None:
     try:
+        # A pipe or a device would never end, and a link leads out of the folder.
+        if path.is_symlink() or not path.is_file() or path.stat().st_size > _LARGEST:
+            return None
         content = path.read_text(encoding="utf-8")
         signature = json.loads(content)["signature"]
     except (OSError, ValueError, TypeError, KeyError, RecursionError):

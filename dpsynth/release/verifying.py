@@ -108,11 +108,14 @@ def verify(folder: str | Path, *, key: str | Path | None = None) -> tuple[Check,
 
 
 def _sums(folder: Path) -> Iterator[Check]:
-    listed = _listed((folder / layout.SUMS).read_bytes())
+    path = folder / layout.SUMS
+    listed = None if path.is_symlink() else _listed(path.read_bytes())
     yield Check(
         name=f"{layout.SUMS} is well-formed",
         passed=listed is not None,
-        detail="" if listed is not None else "a line is no digest with a name, or out of order",
+        detail=""
+        if listed is not None
+        else "a line is no digest with a name, or out of order, or it is a link",
     )
     if listed is None:
         return
@@ -153,6 +156,11 @@ def _listed(content: bytes) -> dict[str, str] | None:
 def _shown(name: str) -> str:
     """Return a name that a stranger chose as a terminal may see it."""
     return name if name.isprintable() and name.isascii() else ascii(name)
+
+
+def _harmless(text: str) -> str:
+    """Return a text with a stranger's words in it without what would move a terminal's cursor."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 
 def _is_inside(name: str) -> bool:
@@ -201,7 +209,9 @@ def _contents(folder: Path) -> Iterator[Check]:
         ]
     except _UNREADABLE as error:
         detail = error.message if isinstance(error, DPSynthError) else "a file cannot be read"
-        yield Check(name="manifest, schema and evidence are such", passed=False, detail=detail)
+        yield Check(
+            name="manifest, schema and evidence are such", passed=False, detail=_harmless(detail)
+        )
         return
     yield Check(name="manifest, schema and evidence are such", passed=True)
     questions: tuple[tuple[str, Callable[[], str]], ...] = (
@@ -230,7 +240,7 @@ def _asked(name: str, question: Callable[[], str]) -> Check:
         raise
     except _UNREADABLE as error:
         wrong = error.message if isinstance(error, DPSynthError) else "a part cannot be read"
-    return Check(name=name, passed=not wrong, detail=wrong)
+    return Check(name=name, passed=not wrong, detail=_harmless(wrong))
 
 
 def _files(folder: Path, document: Mapping[str, Any]) -> str:
@@ -310,6 +320,9 @@ def _tables(folder: Path, document: Mapping[str, Any]) -> str:
 
 
 def _rows(folder: Path, document: Mapping[str, Any], schema: Schema) -> str:
+    rows = document["table"]["rows"]
+    if tables.rows_in(folder / layout.PARQUET) != rows or _lines(folder / layout.CSV) <= rows:
+        return "another number of rows than stated"
     wrong = []
     for name in (layout.CSV, layout.PARQUET):
         frame = read_frame(folder / name)
@@ -317,7 +330,7 @@ def _rows(folder: Path, document: Mapping[str, Any], schema: Schema) -> str:
         broken += sorted(set(map(str, frame.columns)) - {column.name for column in schema.columns})
         if broken:
             wrong.append(f"columns that do not: {', '.join(broken)}")
-        if len(frame) != document["table"]["rows"]:
+        if len(frame) != rows:
             wrong.append("another number of rows than stated")
     return "; ".join(dict.fromkeys(wrong))
 
@@ -344,7 +357,9 @@ def _rendered(
     other = (
         ""
         if made_by == __version__
-        else f"dpsynth {made_by} made it and this is {__version__}: verify with that version"
+        else _harmless(
+            f"dpsynth {made_by} made it and this is {__version__}: verify with that version"
+        )
     )
     try:
         files = rendered(document, schema, evidence)
@@ -360,6 +375,10 @@ def _rendered(
             passed=passed,
             detail="" if passed else other,
         )
+
+
+def _lines(path: Path) -> int:
+    return path.read_bytes().count(b"\n")
 
 
 def _sha256(content: bytes) -> str:

@@ -79,6 +79,24 @@ def test_what_is_printed_reads_back(tmp_path: Path) -> None:
     assert set(tomllib.loads(printed)) == set(SECTIONS)
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql+psycopg://me:s3cret@host:5432/db",
+        "postgresql://me:s3c/ret@host/db".replace("/ret", "%2Fs3cret"),
+        "postgresql://host/db?user=me&password=s3cret&sslmode=require",
+        "postgresql://host/db?sslpassword=s3cret",
+    ],
+)
+def test_a_password_is_not_printed(tmp_path: Path, address: str) -> None:
+    config = read(tmp_path, environment={"DPSYNTH_LEDGER_ADDRESS": address})
+    assert config.ledger.address == address
+    for text in (config.to_toml(), repr(config)):
+        assert "s3c" not in text
+        assert "host" in text
+        assert "/db" in text
+
+
 def test_paths_are_taken_from_the_folder_of_the_file(tmp_path: Path) -> None:
     config = read(tmp_path, flags={"files.table": Path("here.csv")})
     assert config.files.table == Path("here.csv")

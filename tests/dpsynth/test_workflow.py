@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from dpsynth import workflow
 from dpsynth.criteria import Audit, Criteria, Purchase
 from dpsynth.errors import BudgetError, GateError, IntegrityError
 from dpsynth.evidence import Evidence, Verdict, table_sha256
+from dpsynth.files import csv_bytes
 from dpsynth.ledger import ChargeState
 from dpsynth.marginals.independent import Independent
 from dpsynth.privacy import canonical_sha256
@@ -89,6 +91,9 @@ def test_a_finished_release_verifies_and_keeps_the_rest_in_the_house(finished) -
         "utility.json", "audit.json",
     }  # fmt: skip
     assert done.internal.stat().st_mode & 0o077 == 0
+    # A copy of a file leaves the protection of its folder behind.
+    for name in ("fit.csv", "holdout.csv", "coins.json", "utility.html", "audit.html"):
+        assert (done.internal / name).stat().st_mode & 0o077 == 0
     assert sorted(path.name for path in (done.bundle / "evidence").iterdir()) == [
         "audit-post-processing.json",
         "utility-dp.json",
@@ -143,6 +148,30 @@ def test_an_overfitted_generator_is_stopped_and_the_report_says_why(tmp_path: Pa
         run(out, **options)
 
 
+def test_whoever_stops_after_the_audit_has_its_verdict_in_the_ledger(tmp_path: Path) -> None:
+    schema = patients_schema()
+    ledger = open_ledger(schema)
+    drawn: list[pd.DataFrame] = []
+
+    class Watched(Copying):
+        def sample(self, n: int | None = None, **options: Any) -> pd.DataFrame:
+            drawn.append(super().sample(n, **options))
+            return drawn[-1]
+
+    def stop(stage: str) -> None:
+        if stage.startswith("measuring"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(
+            tmp_path / "release", model=Watched, schema=schema, ledger=ledger,
+            budget=dp.Budget(epsilon=0.5, delta=1e-5), say=stop,
+        )  # fmt: skip
+    assert "BLOCK" in (tmp_path / "release-internal" / "audit.html").read_text(encoding="utf-8")
+    lines = ledger.verdicts(hashlib.sha256(csv_bytes(drawn[0])).hexdigest())
+    assert ("audit", Verdict.FAIL) in {(line.kind, line.verdict) for line in lines}
+
+
 def test_a_table_that_was_blocked_once_is_never_sealed(tmp_path: Path) -> None:
     schema = patients_schema()
     ledger = open_ledger(schema)
@@ -151,8 +180,6 @@ def test_a_table_that_was_blocked_once_is_never_sealed(tmp_path: Path) -> None:
     )
     synthetic = model.sample(80)
     synthetic.to_csv(tmp_path / "t.csv", index=False)
-    from dpsynth.files import csv_bytes
-
     (tmp_path / "t.csv").write_bytes(csv_bytes(synthetic))
     clean = [
         Evidence(

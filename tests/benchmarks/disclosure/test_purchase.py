@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import dpsynth as dp
-from benchmarks.disclosure import evaluate_dp, evaluation_plan
+from benchmarks.disclosure import evaluate_dp, evaluation_plan, reserve_evaluation
 from benchmarks.disclosure.bought import BoughtReport
 from benchmarks.disclosure.headline import Headline
 from dpsynth.accountant import Accountant
@@ -128,6 +128,20 @@ def test_a_table_that_is_the_data_is_near_zero() -> None:
     report = buy(data.drop(columns="patient"), data, epsilon=5.0)
     assert all(metric.ci_low == 0.0 for metric in report.metrics)
     assert all(metric.value < 0.02 for metric in report.metrics)
+
+
+def test_what_was_booked_elsewhere_does_not_pay(tmp_path: Path) -> None:
+    ledger, other = open_ledger(UNITS, WHOLE), open_ledger(UNITS, WHOLE)
+    ledger.add_dataset("others")
+    absent = tmp_path / "never-opened.csv"
+    for book, dataset in ((other, "patients"), (ledger, "others")):
+        reservation = reserve_evaluation(ledger, "patients", UNITS, epsilon=1.0)
+        with pytest.raises(UsageError, match="DPS113"), reservation:
+            evaluate_dp(
+                patients_frame(60), absent, UNITS, ledger=book, dataset=dataset,
+                reservation=reservation,
+            )  # fmt: skip
+    assert {str(line.state) for line in ledger.summary(compose=False).charges} == {"aborted"}
 
 
 def test_what_is_too_dear_is_refused_before_anything_is_read(tmp_path: Path) -> None:

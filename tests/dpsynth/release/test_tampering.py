@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from dpsynth.errors import IntegrityError, UsageError
@@ -243,6 +247,59 @@ def test_a_link_in_place_of_a_file_is_found(bundle: Path, tmp_path: Path) -> Non
     (bundle / "synthetic.csv").rename(tmp_path / "elsewhere.csv")
     (bundle / "synthetic.csv").symlink_to(tmp_path / "elsewhere.csv")
     assert "checksum of synthetic.csv" in failures(bundle)
+
+
+def test_checksums_that_are_a_link_are_found(bundle: Path, tmp_path: Path) -> None:
+    (bundle / "SHA256SUMS").rename(tmp_path / "elsewhere")
+    (bundle / "SHA256SUMS").symlink_to(tmp_path / "elsewhere")
+    assert "SHA256SUMS is well-formed" in failures(bundle)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link", "large"])
+def test_what_is_no_plain_file_is_no_signature(bundle: Path, kind: str) -> None:
+    # A pipe that nobody writes to, or a device without an end, would keep the reader for ever.
+    path = bundle / "SHA256SUMS.sig"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "link":
+        path.symlink_to("/dev/zero")
+    else:
+        path.write_bytes(b"x" * 5000)
+    assert "signature of the checksums is well-formed" in failures(bundle)
+
+
+def test_more_rows_than_the_csv_has_lines_are_not_read(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A hundred million equal rows are a few hundred kilobytes of Parquet.
+    path = bundle / "synthetic.parquet"
+    table = pyarrow.parquet.read_table(path)
+    longer = pa.concat_tables([table] * 50).replace_schema_metadata(table.schema.metadata)
+    pyarrow.parquet.write_table(longer, path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    read = mock.Mock(side_effect=AssertionError)
+    monkeypatch.setattr("dpsynth.release.tables.read_frame", read)
+    monkeypatch.setattr("dpsynth.release.verifying.read_frame", read)
+    for rows in (len(table), len(longer)):
+
+        def follow(document: dict[str, Any], rows: int = rows) -> None:
+            document["table"]["files"][1]["sha256"] = digest
+            document["table"]["rows"] = rows
+
+        edit_manifest(bundle, follow)
+        found = failures(bundle)
+        assert found["every row fits the schema"] == "another number of rows than stated"
+        assert "CSV and Parquet hold the same cells" in found
+    assert not read.called
+
+
+def test_no_word_of_a_stranger_moves_the_cursor(bundle: Path) -> None:
+    table = bundle / "synthetic.csv"
+    table.write_bytes(b'"\x1b[2Jcolumn",' + table.read_bytes().replace(b"\n", b"\n,"))
+    edit_manifest(bundle, lambda m: m["software"].update(dpsynth="9.9\x1b[1A\nok  everything"))
+    details = "".join(failures(bundle).values())
+    assert "verify with that version" in details
+    assert details.isprintable()
 
 
 @pytest.mark.parametrize("name", ["../outside", "/etc/passwd", "evidence/../../outside", "a/b"])
