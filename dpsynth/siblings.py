@@ -43,7 +43,9 @@ def install() -> None:
         sys.meta_path.insert(0, Siblings)
     known = sys.modules.get(_NAME)
     if known is not None and _is_of_opacus(getattr(known, "__file__", None)):
-        del sys.modules[_NAME]
+        # Its parts as well: ours have the same names.
+        for name in [name for name in sys.modules if name.partition(".")[0] == _NAME]:
+            del sys.modules[name]
 
 
 def _ours() -> Path:

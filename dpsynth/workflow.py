@@ -6,8 +6,8 @@ The only library module that imports both sibling packages.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,6 @@ from dpsynth.noise import NoiseSource
 from dpsynth.privacy import Budget, canonical_sha256
 from dpsynth.release import (
     PublicationFacts,
-    make_internal,
     refuse_existing,
     require_tools,
     seal,
@@ -127,8 +126,9 @@ def release(
     BudgetError
         If the ledger refuses; the table was not opened.
     GateError
-        If a rule stops the table (``DPS302``, ``DPS303``). The confidential folder then says why,
-        and there is no bundle. The budget is spent; another try is another charge.
+        If nothing could be sealed (``DPS301``): nothing is spent. If a rule stops the table
+        (``DPS302``, ``DPS303``): the confidential folder then says why, and there is no bundle;
+        the budget is spent, another try is another charge.
     DataError, IntegrityError
         Nothing is left at ``out``. What fails after the fit says where the fitted model was kept:
         its budget is spent, its samples are free.
@@ -151,8 +151,15 @@ def release(
     # What could not be written at the end is refused before anything is spent.
     require_writable(internal)
     _require_people(synthesizer, rows, criteria)
+    if synthesizer.schema.research or (noise is not None and not noise.releasable):
+        raise GateError(
+            "with a fixed noise seed, or schema facts taken from the data, nothing can be sealed.",
+            code="DPS301",
+            fix="use operating system entropy and a schema of public facts.",
+        )
     reader = CoinReader(data, synthesizer.schema, design=criteria.audit.design)
     with ExitStack() as open_charges:
+        open_charges.enter_context(_claimed(internal))
         reservation = None
         if criteria.purchase.epsilon > 0:
             # Booked before the fit: a ledger that has no room for both refuses at once.
@@ -161,6 +168,7 @@ def release(
                     ledger, dataset, synthesizer.schema, epsilon=criteria.purchase.epsilon
                 )
             )
+            _require_figures(reservation, synthesizer, criteria)
         tell(f"fitting {synthesizer.method}")
         synthesizer.fit(
             reader,
@@ -172,7 +180,6 @@ def release(
             key=key,
             noise=noise,
         )
-        make_internal(internal)
         synthesizer.save(internal / MODEL)
         try:
             chain = _Chain(synthesizer, reader, ledger, criteria, fixed, internal, tell)
@@ -305,6 +312,36 @@ def _require_people(model: Synthesizer, rows: int | None, criteria: Criteria) ->
             code="DPS413",
             fix="raise audited and reference in [audit], so that more units are held out.",
         )
+
+
+def _require_figures(reservation: Reservation, model: Synthesizer, criteria: Criteria) -> None:
+    """Refuse, before anything is spent, a limit on a figure that is not among those bought."""
+    has_pairs = "2" in reservation.headline.families(model.schema)
+    if criteria.purchase.two_way is not None and not has_pairs:
+        raise UsageError(
+            "two_way limits pairs of columns, and fewer than two have public cells.",
+            code="DPS354",
+            fix="leave two_way out, or declare the categories or bounds of more columns.",
+        )
+
+
+@contextmanager
+def _claimed(folder: Path) -> Iterator[None]:
+    """Make the confidential folder before anything is spent: of two runs one is refused at once.
+
+    It is made here and nowhere else, so that nobody else owns it; what is left empty is removed.
+    """
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        refuse_existing(folder)
+        raise
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            folder.rmdir()
+        raise
 
 
 def _silent(stage: str) -> None:

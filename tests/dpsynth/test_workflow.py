@@ -18,7 +18,7 @@ import pytest
 import dpsynth as dp
 from dpsynth import workflow
 from dpsynth.criteria import Audit, Criteria, Purchase
-from dpsynth.errors import BudgetError, GateError, IntegrityError
+from dpsynth.errors import BudgetError, GateError, IntegrityError, UsageError
 from dpsynth.evidence import Evidence, Verdict, table_sha256
 from dpsynth.files import csv_bytes
 from dpsynth.ledger import ChargeState
@@ -212,6 +212,46 @@ def test_a_bought_figure_beyond_its_limit_stops_the_table(tmp_path: Path) -> Non
     assert [finding.code for finding in bought.findings if finding.severity == "error"] == [
         "DPS356"
     ]
+
+
+def test_a_limit_on_what_is_not_bought_is_refused_before_anything_is_spent(tmp_path: Path) -> None:
+    whole = patients_schema()
+    (column,) = [c for c in whole.modelled if c.name == "age"]
+    schema = replace(whole, columns=(column,))
+    ledger = open_ledger(schema)
+    criteria = Criteria(purchase=Purchase(epsilon=0.5, two_way=0.2))
+    budget = dp.Budget(epsilon=1, delta=1e-5)
+    out = tmp_path / "release"
+    with pytest.raises(UsageError, match="DPS354"):
+        run(out, ledger=ledger, schema=schema, budget=budget, criteria=criteria)
+    assert {line.state for line in ledger.summary().charges} == {ChargeState.ABORTED}
+    assert not any(tmp_path.iterdir())
+
+
+def test_what_could_never_be_sealed_spends_nothing(tmp_path: Path) -> None:
+    schema = patients_schema()
+    ledger = open_ledger(schema)
+    with pytest.raises(GateError, match="DPS301"):
+        run(tmp_path / "release", ledger=ledger, schema=schema, noise=dp.NoiseSource.seeded(1))
+    assert ledger.summary().charges == ()
+    assert not any(tmp_path.iterdir())
+
+
+def test_of_two_runs_for_one_name_the_second_spends_nothing(tmp_path: Path) -> None:
+    schema = patients_schema()
+    ledger = open_ledger(schema, dp.Budget(epsilon=9, delta=1e-5))
+    refused: list[IntegrityError] = []
+
+    def meanwhile(stage: str) -> None:
+        if stage.startswith("fitting") and not refused:
+            with pytest.raises(IntegrityError, match="DPS601") as refusal:
+                run(tmp_path / "release", ledger=ledger, schema=schema, say=meanwhile)
+            refused.append(refusal.value)
+
+    done, _ = run(tmp_path / "release", ledger=ledger, schema=schema, say=meanwhile)
+    assert refused
+    assert done.bundle.is_dir()
+    assert len(ledger.summary().charges) == 1
 
 
 def test_a_ledger_without_room_for_both_refuses_before_the_table_is_opened(tmp_path: Path) -> None:
