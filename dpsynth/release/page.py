@@ -222,7 +222,9 @@ def _verdict(audits: Sequence[Evidence]) -> str:
     if not audits:
         return _NO_AUDIT
     order = (Verdict.REVIEW, Verdict.INCONCLUSIVE, Verdict.PASS)
-    worst = next(v for v in order if any(item.verdict is v for item in audits))
+    worst = next((v for v in order if any(item.verdict is v for item in audits)), None)
+    if worst is None:
+        raise IntegrityError("a table that an audit blocks cannot be a release.", code="DPS610")
     return _VERDICTS[worst]
 
 

@@ -52,6 +52,17 @@ def test_benchmarks_is_ours_wherever_one_stands(tmp_path: Path) -> None:
         assert done.stdout.strip() == "True", done.stderr[-300:]
 
 
+def test_parts_of_the_wrong_package_are_forgotten_with_it(tmp_path: Path) -> None:
+    for name in ("opacus/__init__.py", "benchmarks/__init__.py", "benchmarks/report.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    script = "import benchmarks.report, dpsynth, benchmarks; print(callable(benchmarks.evaluate))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.stdout.strip() == "True", done.stderr[-300:]
+
+
 def test_a_package_of_that_name_in_a_project_stays_what_it_is(tmp_path: Path) -> None:
     (tmp_path / "benchmarks").mkdir()
     (tmp_path / "benchmarks" / "__init__.py").write_text("MINE = True\n")

@@ -223,6 +223,20 @@ def test_evidence_that_may_not_be_public_is_found(bundle: Path) -> None:
     )
 
 
+def test_an_audit_that_blocks_is_found_though_the_manifest_says_otherwise(bundle: Path) -> None:
+    path = bundle / "evidence" / "audit-post-processing.json"
+    document = json.loads(path.read_text(encoding="utf-8"))
+    path.unlink()
+    Evidence.from_json(json.dumps({**document, "verdict": "block"})).write(path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    edit_manifest(bundle, lambda m: m["validation"]["evidence"][0].update(sha256=digest))
+    found = failures(bundle)
+    assert found["evidence is about this table and may be public"] == (
+        "evidence/audit-post-processing.json"
+    )
+    assert "texts follow from the manifest" in found
+
+
 def test_removed_evidence_is_found(bundle: Path) -> None:
     (bundle / "evidence" / "audit-post-processing.json").unlink()
     put_sums_right(bundle)
