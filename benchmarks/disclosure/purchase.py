@@ -260,7 +260,13 @@ def evaluate_dp(
             "marginals": families,
             **headline.state(),
         },
-        paid={**paid, "dataset": dataset, "charges": plan.spec()["charges"]},
+        paid={
+            **paid,
+            # Without the head: what was entered since the fit may be a verdict on real rows.
+            "ledger": {name: paid["ledger"][name] for name in ("ledger_id", "charge")},
+            "dataset": dataset,
+            "charges": plan.spec()["charges"],
+        },
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import secrets
 import uuid
 from functools import lru_cache
 from importlib import metadata
@@ -122,6 +123,8 @@ def judged_body(evidence: Evidence, *, criteria_sha256: str | None) -> dict[str,
         "verdict": str(evidence.verdict),
         "disclosure": evidence.disclosure,
         "criteria_sha256": criteria_sha256,
+        # Heads are published. Without it, the few verdicts there are could be tried out.
+        "nonce": secrets.token_hex(16),
     }
 
 

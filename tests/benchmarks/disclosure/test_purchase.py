@@ -86,7 +86,10 @@ def test_a_purchase_is_booked_and_its_intervals_hold_the_truth(relation: str) ->
     assert (line.method, str(line.state)) == ("evaluation", "committed")
     assert report.paid["epsilon"] <= 2.0
     assert report.paid["relation"] == relation
-    assert report.paid["ledger"]["charge"] == line.id
+    assert report.paid["ledger"] == {
+        "ledger_id": ledger.anchor.ledger_id,
+        "charge": line.id,
+    }
     truth = true_figures(data, synthetic, schema)
     assert [metric.name for metric in report.metrics] == [*truth]
     for metric in report.metrics:
@@ -232,7 +235,8 @@ def test_page_and_fragment_show_the_figures_and_what_was_paid(
         assert all(found.code in text for found in report.findings)
         # Neither rows nor units of the data are counted.
         assert not re.search(r"\b(900|300)\b", text)
-    assert all(math.isnan(metric.value) for metric in report.metrics) == (epsilon < 1)
+    # With little to spend, noisy rows decide whether a figure is stated: either is shown above.
+    assert epsilon < 1 or not any(math.isnan(metric.value) for metric in report.metrics)
     assert report.paid["ledger"]["charge"] in page.text
     assert list(report.figures()) == ["bought"]
     assert (tmp_path / "page.html").stat().st_mode & 0o777 == 0o644

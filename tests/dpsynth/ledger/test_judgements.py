@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from dpsynth.errors import IntegrityError
@@ -9,6 +11,8 @@ from dpsynth.evidence import Evidence, Verdict
 from dpsynth.ledger import Ledger
 from dpsynth.ledger.entries import next_entry
 from tests.dpsynth.ledger.conftest import BUDGET, UNIT
+
+_BODIES = "SELECT body FROM entry WHERE kind = 'judged'"
 
 
 def _evidence(table: str = "a", verdict: Verdict = Verdict.FAIL) -> Evidence:
@@ -46,7 +50,12 @@ def test_what_leaves_the_ledger_names_no_verdict(address: str) -> None:
         before = ledger.statement().to_dict()
         ledger.record_verdict(_evidence())
         after = ledger.statement().to_dict()
-    # The head moves and times may; all else is the same.
+        # The head moves and times may; all else is the same. What moves it cannot be guessed: a
+        # published head would tell which of four verdicts it was.
+        ledger.record_verdict(_evidence())
+        bodies = [row["body"] for row in ledger._store.rows(_BODIES)]
+        assert len(set(bodies)) == 2
+        assert all(len(json.loads(body)["nonce"]) == 32 for body in bodies)
     assert "block" not in str(after)
     assert set(before) == set(after)
     assert before["charges"] == after["charges"]
@@ -65,7 +74,5 @@ def test_a_verdict_that_nobody_knows_is_damage(address: str) -> None:
 
 
 def _body(ledger: Ledger) -> dict[str, object]:
-    import json
-
-    rows = ledger._store.rows("SELECT body FROM entry WHERE kind = 'judged'")
+    rows = ledger._store.rows(_BODIES)
     return json.loads(rows[0]["body"])
