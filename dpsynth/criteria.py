@@ -6,6 +6,7 @@ verdicts and in the manifest of the release.
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -38,7 +39,8 @@ class Purchase:
     two_way: float | None = None
 
     def __post_init__(self) -> None:
-        if self.epsilon < 0:
+        # Not a number is not above 0 either: nothing would be bought, and no limit would hold.
+        if not 0 <= self.epsilon < math.inf:
             raise UsageError("epsilon must be 0 or more.")
         limits = (self.one_way, self.two_way)
         if any(limit is not None and not 0 < limit <= 1 for limit in limits):

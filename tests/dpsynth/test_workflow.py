@@ -237,6 +237,12 @@ def test_what_could_never_be_sealed_spends_nothing(tmp_path: Path) -> None:
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("epsilon", [float("nan"), float("inf"), -1.0])
+def test_a_limit_cannot_be_lost_with_a_price_that_is_no_number(epsilon: float) -> None:
+    with pytest.raises(UsageError, match="epsilon"):
+        Purchase(epsilon=epsilon, one_way=0.1)
+
+
 def test_of_two_runs_for_one_name_the_second_spends_nothing(tmp_path: Path) -> None:
     schema = patients_schema()
     ledger = open_ledger(schema, dp.Budget(epsilon=9, delta=1e-5))
