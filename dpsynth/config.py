@@ -229,24 +229,31 @@ SECTIONS: Mapping[str, type] = {
 }
 
 
-def template(schema: Path, *, table_name: str, folder: Path) -> str:
+def template(schema: Path, *, table: Path, ledger: str, dataset: str, folder: Path) -> str:
     """Return a commented file for a schema.
 
     Parameters
     ----------
-    schema : path
-        The schema file.
-    table_name : str
-        Name of the table, from the schema.
+    schema, table : path
+        The schema file, and the file with the sensitive rows.
+    ledger : str
+        Ledger file or address.
+    dataset : str
+        Name of the dataset in the ledger.
     folder : path
         Folder that the file will stand in.
     """
-    near = os.path.relpath(schema.absolute(), folder.absolute())
+
+    def near(path: Path) -> str:
+        return os.path.relpath(path.absolute(), folder.absolute())
+
     given: dict[str, dict[str, object]] = {
-        "files": {"table": f"{table_name}.parquet", "schema": near},
-        "ledger": {"address": "ledger.db", "dataset": table_name},
+        "files": {"table": near(table), "schema": near(schema)},
+        "ledger": {
+            "address": ledger if "://" in ledger else near(Path(ledger)),
+            "dataset": dataset,
+        },
         "budget": {"epsilon": 1.0, "delta": 1e-6},
-        "publication": {"title": table_name},
     }
     head = (
         "# A release: dpsynth release dpsynth.toml -o release\n"

@@ -143,7 +143,7 @@ def csv_bytes(frame: pd.DataFrame) -> bytes:
         raise _unwritable(".csv") from None
 
 
-def write_frame(frame: pd.DataFrame, path: str | Path) -> None:
+def write_frame(frame: pd.DataFrame, path: str | Path, *, mode: int = 0o644) -> None:
     """Write a table as .csv or .parquet; an existing file is not replaced."""
     path = Path(path)
     if path.suffix not in _SUFFIXES:
@@ -155,7 +155,7 @@ def write_frame(frame: pd.DataFrame, path: str | Path) -> None:
             content = frame.to_parquet(index=False)
         except (pa.ArrowException, ValueError, TypeError):
             raise _unwritable(".parquet") from None
-    write_bytes(path, content)
+    write_bytes(path, content, mode=mode)
 
 
 def _unwritable(suffix: str) -> DataError:

@@ -154,7 +154,7 @@ def explain(kind: type, *, name: str, given: Mapping[str, object]) -> str:
         if item.name in given:
             lines.append(f"{item.name} = {_toml(given[item.name])}")
         elif default is MISSING:
-            lines.append(f"{item.name} = {_example(hints[item.name])}")
+            lines.append(f"{item.name} = {_open(hints[item.name])}")
         elif default is None or default == ():
             lines.append(f"# {item.name} = {_example(hints[item.name])}")
         else:
@@ -226,6 +226,14 @@ def _example(hint: Any) -> str:  # noqa: ANN401
     if get_origin(choice) is tuple:
         return f'["{OPEN}"]'
     return {str: f'"{OPEN}"', int: "1", float: "0.1", bool: "false", Path: f'"{OPEN}"'}[choice]
+
+
+def _open(hint: Any) -> str:  # noqa: ANN401
+    """Return what a template holds where nothing is known: an answer is asked for, none given."""
+    choice = _alternatives(hint)[0]
+    if get_origin(choice) is Literal:
+        return f'"{OPEN}"  # {_words(choice)}'
+    return _example(hint)
 
 
 def _toml(value: object) -> str:

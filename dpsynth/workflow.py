@@ -150,7 +150,7 @@ def release(
     require_tools()
     # What could not be written at the end is refused before anything is spent.
     require_writable(internal)
-    _require_people(synthesizer, rows, criteria)
+    _require_people(synthesizer, rows, criteria, tell)
     reader = CoinReader(data, synthesizer.schema, design=criteria.audit.design)
     with ExitStack() as open_charges:
         reservation = None
@@ -161,7 +161,7 @@ def release(
                     ledger, dataset, synthesizer.schema, epsilon=criteria.purchase.epsilon
                 )
             )
-        tell(f"fitting {synthesizer.method}")
+        tell(f"booking and fitting {synthesizer.method}")
         synthesizer.fit(
             reader,
             budget=budget,
@@ -174,6 +174,7 @@ def release(
         )
         make_internal(internal)
         synthesizer.save(internal / MODEL)
+        (internal / MODEL).chmod(0o600)
         try:
             chain = _Chain(synthesizer, reader, ledger, criteria, fixed, internal, tell)
             synthetic = synthesizer.sample(n)
@@ -264,8 +265,8 @@ class _Chain:
 
     def _keep_rows(self) -> Coins:
         """Keep who was held out: an audit of this table can be repeated, and only with it."""
-        write_frame(self.reader.fitted, self.internal / FITTED)
-        write_frame(self.reader.held_out, self.internal / HELD_OUT)
+        write_frame(self.reader.fitted, self.internal / FITTED, mode=0o600)
+        write_frame(self.reader.held_out, self.internal / HELD_OUT, mode=0o600)
         coins = self.reader.coins.bound(self.internal / FITTED, self.internal / HELD_OUT)
         coins.write(self.internal / COINS)
         return coins
@@ -286,7 +287,7 @@ class _Chain:
         )
 
 
-def _require_people(model: Synthesizer, rows: int | None, criteria: Criteria) -> None:
+def _require_people(model: Synthesizer, rows: int | None, criteria: Criteria, tell: Say) -> None:
     """Refuse, before anything is spent, a declared size that leaves too few units to audit."""
     declared = rows or model.schema.rows
     if declared is None:
@@ -297,6 +298,11 @@ def _require_people(model: Synthesizer, rows: int | None, criteria: Criteria) ->
             f"the declared rows leave fewer than {LEAST} units on a side of the audit.",
             code="DPS413",
             fix="raise audited and reference in [audit], so that more units are held out.",
+        )
+    if units * (design.audited / 2 + design.reference) < criteria.policy.least_holdout:
+        tell(
+            "by the declared rows fewer units are held out than an audit needs to be conclusive: "
+            "raise audited in [audit] if that matters"
         )
 
 

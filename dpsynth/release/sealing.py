@@ -127,6 +127,7 @@ def seal(
     ledger.check()
     _require_unblocked(ledger, digest)
     charges = _charges(model, evidence)
+    title = model.schema.name if facts is None else facts.title
     published = _published(evidence)
     files: dict[str, bytes] = {
         layout.CSV: content,
@@ -136,7 +137,7 @@ def seal(
     }
     document = manifest.complete(
         {
-            "name": out.name,
+            "name": title,
             "created": datetime.now(UTC).date().isoformat(),
             "rows": len(synthetic),
             "files": {name: _sha256(data) for name, data in files.items()},
@@ -168,7 +169,7 @@ def seal(
     _write_folder(
         files,
         out,
-        just_before=lambda: ledger.record_release(out.name, table_sha256=digest, charges=charges),
+        just_before=lambda: ledger.record_release(title, table_sha256=digest, charges=charges),
     )
     return out
 
