@@ -122,7 +122,7 @@ class PublicationFacts:
             If facts are missing, malformed or unknown; one error names all of them.
         """
         problems = Problems()
-        found = parse(cls, document, name="publication", problems=problems)
+        found = parse(cls, document, where="[publication]", problems=problems)
         problems.raise_any("facts of the publication")
         assert found is not None
         return found
