@@ -148,7 +148,7 @@ class ReleaseConfig:
         UsageError
             Naming every problem with its fix (``DPS520``), or that there is no such file.
         """
-        document = {} if path is None else read_document(path, start="dpsynth init")
+        document = {} if path is None else read_document(path, hint="dpsynth init writes one")
         problems = Problems()
         given = {name: dict(part) for name, part in document.items() if isinstance(part, Mapping)}
         for name, part in document.items():

@@ -95,15 +95,15 @@ class Problems:
             )
 
 
-def read_document(path: Path, *, start: str) -> dict[str, Any]:
+def read_document(path: Path, *, hint: str) -> dict[str, Any]:
     """Read a TOML file.
 
     Parameters
     ----------
     path : path
         The file.
-    start : str
-        The command that writes a file to start from.
+    hint : str
+        Where such a file comes from.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def read_document(path: Path, *, start: str) -> dict[str, Any]:
         raise UsageError(
             f"there is no readable file {str(path)!r}.",
             code="DPS520",
-            fix=f"check path and rights; {start} writes one.",
+            fix=f"check path and rights; {hint}.",
         ) from None
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path}: not TOML: {error}.", code="DPS520", fix="mend it.") from None
@@ -175,6 +175,36 @@ def parse(
     except DPSynthError as error:
         problems.add(where, error.message, error.fix or "change it.")
         return None
+
+
+def check(section: object, *, name: str) -> None:
+    """Hold a section that was made in code to its annotations; lists become tuples.
+
+    Parameters
+    ----------
+    section : dataclass instance
+        The section, in its ``__post_init__``.
+    name : str
+        Its name.
+
+    Raises
+    ------
+    UsageError
+        Naming every field that is malformed (``DPS520``).
+    """
+    hints = get_type_hints(type(section), include_extras=True)
+    wrong = []
+    for item in fields(section):  # type: ignore[arg-type]
+        value = getattr(section, item.name)
+        if value is None and item.default is None:
+            continue
+        taken = _first(hints[item.name], value)
+        if taken is _UNFIT:
+            wrong.append(f"{item.name} must be {_wanted(hints[item.name])}")
+        else:
+            object.__setattr__(section, item.name, taken)
+    if wrong:
+        raise UsageError(f"{name}: {'; '.join(wrong)}.", code="DPS520")
 
 
 def render(section: object, *, name: str, origins: Mapping[str, str] | None = None) -> str:
@@ -270,16 +300,24 @@ _UNFIT = object()
 
 
 def _value(hint: Any, value: object, where: str, problems: Problems) -> Any:  # noqa: ANN401
-    choices = _alternatives(hint)
     if OPEN in (value if isinstance(value, list) else [value]):
         problems.add(where, "it is still to be filled in.", "write what is true.")
         return None
-    for choice in choices:
-        if (taken := _taken(choice, value)) is not _UNFIT:
-            return taken
-    wanted = " or ".join(_words(choice) for choice in choices)
-    problems.add(where, f"it must be {wanted}.", f"for example {_example(hint)}.")
-    return None
+    taken = _first(hint, value)
+    if taken is _UNFIT:
+        problems.add(where, f"it must be {_wanted(hint)}.", f"for example {_example(hint)}.")
+        return None
+    return taken
+
+
+def _first(hint: Any, value: object) -> Any:  # noqa: ANN401
+    """Return a value as the first alternative that takes it has it; ``_UNFIT`` if none does."""
+    found = (_taken(choice, value) for choice in _alternatives(hint))
+    return next((taken for taken in found if taken is not _UNFIT), _UNFIT)
+
+
+def _wanted(hint: Any) -> str:  # noqa: ANN401
+    return " or ".join(_words(choice) for choice in _alternatives(hint))
 
 
 def _taken(choice: Any, value: object) -> Any:  # noqa: ANN401

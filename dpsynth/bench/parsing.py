@@ -68,7 +68,7 @@ def read_sweep(path: Path) -> Sweep:
     UsageError
         Naming every problem at once, each with its place and fix (``DPS520``).
     """
-    document = read_document(path, start="dpsynth bench --example")
+    document = read_document(path, hint="dpsynth bench --example prints one")
     problems = Problems()
     for name in document:
         if name not in _SECTIONS:
