@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from benchmarks.scorecard import Line, scorecard
 from benchmarks.uses import Thresholds, Use, judge
 from dpsynth.errors import UsageError
-from dpsynth.evidence import Evidence, Finding, Severity, Verdict
+from dpsynth.evidence import Evidence, Finding, Severity, Verdict, bound_digest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -305,14 +305,9 @@ class UtilityReport:
         UsageError
             If no digest of the table was given.
         """
-        if self.table_sha256 is None:
-            raise UsageError(
-                "the report is not bound to a file.",
-                fix="call evaluate with table_sha256=dpsynth.evidence.table_sha256(path).",
-            )
         return Evidence(
             kind="utility",
-            table_sha256=self.table_sha256,
+            table_sha256=bound_digest(self.table_sha256),
             created=self.created,
             metrics={
                 **self._figures(),

@@ -92,8 +92,8 @@ def _sweep(document: dict[str, Any], folder: Path, problems: Problems) -> Sweep 
     for where, entry in methods.items():
         _check_settings(where, entry, problems)
         specs.append(parse(MethodSpec, entry, where=where, problems=problems))
+    given = {"folder": folder}
     for where, entry in commands.items():
-        given = {"folder": folder}
         specs.append(parse(CommandSpec, entry, where=where, problems=problems, given=given))
     names = () if section is None else section.methods
     if section is not None and not (names or specs):
@@ -165,11 +165,13 @@ def _table(where: str, entry: dict[str, Any], folder: Path, problems: Problems) 
         kind = "csv with train and test"
     if kind in _KEYS:
         _check_keys(where, entry, kind, problems)
-    if kind != "csv":
-        entry.setdefault("label", entry.get("name") or Path(str(entry.get("path"))).name)
     for key in _PATHS:
         if isinstance(entry.get(key), str) and entry[key]:
             entry[key] = folder / entry[key]
+    if entry.get("kind") != "csv":
+        place = entry.get("path")
+        known = place.name if isinstance(place, Path) else where
+        entry.setdefault("label", entry.get("name", known))
     return parse(TableSpec, entry, where=where, problems=problems)
 
 

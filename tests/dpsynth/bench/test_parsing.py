@@ -106,6 +106,21 @@ def test_a_table_that_is_not_public_has_no_place_in_a_sweep(tmp_path: Path, stat
     assert "not declared public" in refused(path)
 
 
+def test_a_table_of_files_is_named_by_the_file_or_by_its_folder(write_sweep: WriteSweep) -> None:
+    common = 'methods = ["mst"]\nepsilons = [1]\nrows = 9'
+    split = '[[dataset]]\nkind = "csv"\npublic = true\ntrain = "peer.py"\ntest = "peer.py"\n'
+    folder = '[[dataset]]\nkind = "folder"\npublic = true\npath = "."\nrows = 3\n'
+    path = write_sweep(common, folder)
+    assert [table.label for table in read_sweep(path).tables] == ["patients", path.parent.name]
+    assert [table.rows for table in read_sweep(path).tables] == [9, 3]
+    assert "[[dataset]] 2: 'label' is missing." in refused(
+        write_sweep(common, f'{split}schema = "peer.py"')
+    )
+    assert "[[dataset]] 2 path: not of csv with train and test tables." in refused(
+        write_sweep(common, f'{split}schema = "peer.py"\nlabel = "a"\npath = "peer.py"')
+    )
+
+
 def test_repetitions_and_seeds_are_one_or_the_other(write_sweep: WriteSweep) -> None:
     assert "repetitions are given as well" in refused(
         write_sweep('methods = ["mst"]\nepsilons = [1]\nseeds = [1]\nrepetitions = 2')
