@@ -12,14 +12,14 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Self, get_type_hints
+from typing import Self, get_type_hints
 
 from benchmarks.uses import Thresholds
 from dpsynth.criteria import Audit, Criteria, Purchase
 from dpsynth.errors import UsageError
 from dpsynth.privacy import Budget
 from dpsynth.release import PublicationFacts
-from dpsynth.sections import Problems, explain, parse, render
+from dpsynth.sections import Problems, explain, parse, read_document, render
 from privacy_audits.gate import Policy
 
 PREFIX = "DPSYNTH_"
@@ -148,7 +148,7 @@ class ReleaseConfig:
         UsageError
             Naming every problem with its fix (``DPS520``), or that there is no such file.
         """
-        document = {} if path is None else _document(path)
+        document = {} if path is None else read_document(path, hint="dpsynth init writes one")
         problems = Problems()
         given = {name: dict(part) for name, part in document.items() if isinstance(part, Mapping)}
         for name, part in document.items():
@@ -168,7 +168,7 @@ class ReleaseConfig:
                 origins[place] = origin
         stated = path is not None or "publication" in given
         parsed = {
-            name: parse(kind, given.get(name, {}), name=name, problems=problems)
+            name: parse(kind, given.get(name, {}), where=f"[{name}]", problems=problems)
             for name, kind in SECTIONS.items()
             if name != "publication" or stated
         }
@@ -262,22 +262,6 @@ def template(schema: Path, *, table: Path, ledger: str, dataset: str, folder: Pa
     )
     parts = [explain(kind, name=name, given=given.get(name, {})) for name, kind in SECTIONS.items()]
     return "\n".join([head, *parts])
-
-
-def _document(path: Path) -> dict[str, Any]:
-    try:
-        with open(path, "rb") as file:
-            return tomllib.load(file)
-    except OSError:
-        raise UsageError(
-            f"there is no readable file {str(path)!r}.",
-            code="DPS520",
-            fix="check path and rights; dpsynth init writes one.",
-        ) from None
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path}: not TOML: {error}.", code="DPS520", fix="mend it.") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"{path}: not UTF-8.", code="DPS520", fix="save it as UTF-8.") from None
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, object]:

@@ -18,7 +18,7 @@ import pandas as pd
 from dpsynth import __version__
 from dpsynth.errors import GateError, IntegrityError
 from dpsynth.evidence import Evidence, Verdict
-from dpsynth.files import csv_bytes
+from dpsynth.files import csv_bytes, parquet_bytes
 from dpsynth.ledger import Ledger
 from dpsynth.privacy import canonical_sha256
 from dpsynth.release import layout, manifest, tables
@@ -131,7 +131,7 @@ def seal(
     published = _published(evidence)
     files: dict[str, bytes] = {
         layout.CSV: content,
-        layout.PARQUET: tables.parquet_bytes(synthetic, digest),
+        layout.PARQUET: parquet_bytes(synthetic, tables.parquet_marks(digest)),
         layout.SCHEMA: model.schema.to_toml().encode(),
         **{f"{layout.EVIDENCE}/{p.name}": p.content for p in published},
     }
