@@ -16,7 +16,7 @@ from benchmarks.counting import Counter, Marginal, subsets
 from benchmarks.discretise import Tables
 from benchmarks.marginals import MOST_PAIRS, pooled_floor, total_variation
 from benchmarks.numbers import distances
-from benchmarks.report import Row, Section
+from benchmarks.report import Row, Section, finite
 from dpsynth.schema import SECONDS, Column, Kind
 
 FloatArray = npt.NDArray[np.float64]
@@ -76,7 +76,7 @@ def _column(tables: Tables, place: int, marginal: Marginal) -> Row:
     column = tables.columns[place]
     fit, synthetic = (_all_cells(tables, place, marginal, name) for name in ("fit", "synthetic"))
     ks, wasserstein, tails = (
-        map(_finite, distances(tables, place, tables.synthetic).whole)
+        map(finite, distances(tables, place, tables.synthetic).whole)
         if column.is_numeric
         else (None, None, None)
     )
@@ -201,7 +201,3 @@ def _number(column: Column, x: float) -> str:
     if column.kind == Kind.INTEGER:
         return f"{x:.15g}"
     return f"{x:.4g}"
-
-
-def _finite(number: float) -> float | None:
-    return float(number) if math.isfinite(number) else None

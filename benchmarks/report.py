@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from benchmarks.scorecard import Line, scorecard
 from benchmarks.uses import Thresholds, Use, judge
 from dpsynth.errors import UsageError
-from dpsynth.evidence import Evidence, Finding, Severity, Verdict
+from dpsynth.evidence import Evidence, Finding, Severity, Verdict, bound_digest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,7 +82,7 @@ class Metric:
         1 is as good as a perfect table, 0 no better than the landmark. None where a part is not
         defined or the landmark itself reaches the floor.
         """
-        value, floor, landmark = map(_defined, (self.value, self.floor, self.reference))
+        value, floor, landmark = map(finite, (self.value, self.floor, self.reference))
         if value is None or floor is None or landmark is None:
             return None
         way = landmark - floor
@@ -93,18 +93,18 @@ class Metric:
     @property
     def interval(self) -> tuple[float, float] | None:
         """Ends of the 95 % interval; None where one is not defined."""
-        low, high = _defined(self.ci_low), _defined(self.ci_high)
+        low, high = finite(self.ci_low), finite(self.ci_high)
         return None if low is None or high is None else (low, high)
 
     def defined(self, name: str) -> float | None:
         """Return one of the numbers by its name; None where it is not finite."""
-        return _defined(getattr(self, name))
+        return finite(getattr(self, name))
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is known; figures that are not defined are left out."""
         numbers = {name: self.defined(name) for name in _NUMBERS if name != "reference"}
         out: dict[str, Any] = {name: n for name, n in numbers.items() if n is not None}
-        references = {name: _defined(n) for name, n in self.references.items()}
+        references = {name: finite(n) for name, n in self.references.items()}
         references = {name: n for name, n in references.items() if n is not None}
         return {
             **out,
@@ -305,14 +305,9 @@ class UtilityReport:
         UsageError
             If no digest of the table was given.
         """
-        if self.table_sha256 is None:
-            raise UsageError(
-                "the report is not bound to a file.",
-                fix="call evaluate with table_sha256=dpsynth.evidence.table_sha256(path).",
-            )
         return Evidence(
             kind="utility",
-            table_sha256=self.table_sha256,
+            table_sha256=bound_digest(self.table_sha256),
             created=self.created,
             metrics={
                 **self._figures(),
@@ -375,8 +370,8 @@ class UtilityReport:
                 name: [
                     {
                         "columns": list(row.columns),
-                        "value": _defined(row.value),
-                        "floor": _defined(row.floor),
+                        "value": finite(row.value),
+                        "floor": finite(row.floor),
                     }
                     for row in rows
                 ]
@@ -404,7 +399,8 @@ class UtilityReport:
         return to_fragment(self, stamp=f"CONFIDENTIAL: {BANNER}")
 
 
-def _defined(number: float | None) -> float | None:
+def finite(number: float | None) -> float | None:
+    """Return a number as JSON has it; None where it is not defined."""
     return None if number is None or not math.isfinite(number) else float(number)
 
 

@@ -20,7 +20,7 @@ from benchmarks.counting import subsets
 from benchmarks.discretise import GROUPS, Conformed, Tables
 from benchmarks.groups import Partition, partitions, protected
 from benchmarks.marginals import sampling_floor, total_variation
-from benchmarks.report import Metric, Section, Worst
+from benchmarks.report import Metric, Section, Worst, finite
 from benchmarks.training import Trained
 from dpsynth.evidence import Finding, Severity
 
@@ -300,19 +300,15 @@ def _details(
             row: dict[str, float | str | None] = {
                 "group": label,
                 "ratio": float(np.exp(value)),
-                "ratio_low": _finite(np.exp(low)),
-                "ratio_high": _finite(np.exp(high)),
+                "ratio_low": finite(np.exp(low)),
+                "ratio_high": finite(np.exp(high)),
                 "tvd2": float(found.value[number]) if found.pairs else None,
             }
-            row |= {name: _finite(x) for name, x in judged.get(label, {}).items()}
+            row |= {name: finite(x) for name, x in judged.get(label, {}).items()}
             rows.append((abs(value), row))
     rows.sort(key=lambda item: -item[0])
     worst = tuple(Worst(columns=(str(row["group"]),), value=by) for by, row in rows[:_SHOWN])
     return tuple(row for _, row in rows), worst
-
-
-def _finite(number: float) -> float | None:
-    return float(number) if np.isfinite(number) else None
 
 
 def _flag(chosen: list[Partition], sizes: list[_Size]) -> list[Finding]:

@@ -13,14 +13,14 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Self, get_type_hints
+from typing import Self, get_type_hints
 
 from benchmarks.uses import Thresholds
 from dpsynth.criteria import Audit, Criteria, Purchase
 from dpsynth.errors import UsageError
 from dpsynth.privacy import Budget
 from dpsynth.release import PublicationFacts
-from dpsynth.sections import Problems, explain, parse, render
+from dpsynth.sections import Problems, explain, parse, read_document, render
 from privacy_audits.gate import Policy
 
 PREFIX = "DPSYNTH_"
@@ -152,7 +152,7 @@ class ReleaseConfig:
         UsageError
             Naming every problem with its fix (``DPS520``), or that there is no such file.
         """
-        document = {} if path is None else _document(path)
+        document = {} if path is None else read_document(path, hint="dpsynth init writes one")
         problems = Problems()
         given = {name: dict(part) for name, part in document.items() if isinstance(part, Mapping)}
         for name, part in document.items():
@@ -172,7 +172,7 @@ class ReleaseConfig:
                 origins[place] = origin
         stated = path is not None or "publication" in given
         parsed = {
-            name: parse(kind, given.get(name, {}), name=name, problems=problems)
+            name: parse(kind, given.get(name, {}), where=f"[{name}]", problems=problems)
             for name, kind in SECTIONS.items()
             if name != "publication" or stated
         }
@@ -239,24 +239,31 @@ SECTIONS: Mapping[str, type] = {
 }
 
 
-def template(schema: Path, *, table_name: str, folder: Path) -> str:
+def template(schema: Path, *, table: Path, ledger: str, dataset: str, folder: Path) -> str:
     """Return a commented file for a schema.
 
     Parameters
     ----------
-    schema : path
-        The schema file.
-    table_name : str
-        Name of the table, from the schema.
+    schema, table : path
+        The schema file, and the file with the sensitive rows.
+    ledger : str
+        Ledger file or address.
+    dataset : str
+        Name of the dataset in the ledger.
     folder : path
         Folder that the file will stand in.
     """
-    near = os.path.relpath(schema.absolute(), folder.absolute())
+
+    def near(path: Path) -> str:
+        return os.path.relpath(path.absolute(), folder.absolute())
+
     given: dict[str, dict[str, object]] = {
-        "files": {"table": f"{table_name}.parquet", "schema": near},
-        "ledger": {"address": "ledger.db", "dataset": table_name},
+        "files": {"table": near(table), "schema": near(schema)},
+        "ledger": {
+            "address": ledger if "://" in ledger else near(Path(ledger)),
+            "dataset": dataset,
+        },
         "budget": {"epsilon": 1.0, "delta": 1e-6},
-        "publication": {"title": table_name},
     }
     head = (
         "# A release: dpsynth release dpsynth.toml -o release\n"
@@ -278,22 +285,6 @@ def _without_password(address: str) -> str:
         for pattern, masked in _PASSWORDS:
             address = pattern.sub(masked, address)
     return address
-
-
-def _document(path: Path) -> dict[str, Any]:
-    try:
-        with open(path, "rb") as file:
-            return tomllib.load(file)
-    except OSError:
-        raise UsageError(
-            f"there is no readable file {str(path)!r}.",
-            code="DPS520",
-            fix="check path and rights; dpsynth init writes one.",
-        ) from None
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path}: not TOML: {error}.", code="DPS520", fix="mend it.") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"{path}: not UTF-8.", code="DPS520", fix="save it as UTF-8.") from None
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, object]:

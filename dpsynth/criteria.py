@@ -30,8 +30,10 @@ class Purchase:
     ----------
     epsilon : float
         ε that they cost, in addition to the budget of the fit; 0 for none.
-    one_way, two_way : float, optional
-        Most that the mean distance of single columns, and of pairs, may be.
+    one_way : float, optional
+        Most that the bought mean distance of single columns may be.
+    two_way : float, optional
+        Most that the bought mean distance of pairs may be.
     """
 
     epsilon: float = 0.0

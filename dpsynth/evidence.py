@@ -260,6 +260,22 @@ def table_sha256(path: str | os.PathLike[str]) -> str:
         raise _unreadable(path) from None
 
 
+def bound_digest(digest: str | None) -> str:
+    """Return the digest of the table that a report is about.
+
+    Raises
+    ------
+    UsageError
+        If none was given.
+    """
+    if digest is None:
+        raise UsageError(
+            "the report is not bound to a file.",
+            fix="make it with table_sha256=dpsynth.evidence.table_sha256(path).",
+        )
+    return digest
+
+
 def _unreadable(path: str | os.PathLike[str]) -> DataError:
     return DataError(
         f"there is no readable file {os.fspath(path)!r}.",

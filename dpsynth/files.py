@@ -9,7 +9,7 @@ import codecs
 import csv
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -143,28 +143,33 @@ def csv_bytes(frame: pd.DataFrame) -> bytes:
         raise _unwritable(".csv") from None
 
 
-def write_frame(frame: pd.DataFrame, path: str | Path, *, mode: int = 0o644) -> None:
-    """Write a table as .csv or .parquet; an existing file is not replaced.
+def parquet_bytes(frame: pd.DataFrame, marks: Mapping[str, str]) -> bytes:
+    """Return a table as a Parquet file whose metadata holds ``marks``.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        The table.
-    path : path
-        The file.
-    mode : int
-        Its permissions: 0o600 for sensitive rows.
+    Raises
+    ------
+    DataError
+        If a column mixes types, or names repeat.
     """
+    sink = pa.BufferOutputStream()
+    try:
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        known = table.schema.metadata or {}
+        pyarrow.parquet.write_table(table.replace_schema_metadata({**known, **marks}), sink)
+    except (pa.ArrowException, ValueError, TypeError):
+        raise _unwritable(".parquet") from None
+    return sink.getvalue().to_pybytes()
+
+
+def write_frame(frame: pd.DataFrame, path: str | Path, *, mode: int = 0o644) -> None:
+    """Write a table as .csv or .parquet; an existing file is not replaced."""
     path = Path(path)
     if path.suffix not in _SUFFIXES:
         raise UsageError(f"cannot write {path.suffix!r} files.", fix="end in .csv or .parquet.")
     if path.suffix == ".csv":
         content = csv_bytes(frame)
     else:
-        try:
-            content = frame.to_parquet(index=False)
-        except (pa.ArrowException, ValueError, TypeError):
-            raise _unwritable(".parquet") from None
+        content = parquet_bytes(frame, {})
     write_bytes(path, content, mode=mode)
 
 

@@ -41,6 +41,9 @@ _LARGEST_INTEGER = 2.0**61
 """Positions between two such bounds are numbered with 64 bits."""
 
 
+_NO_COLUMN = ("the schema names no column.", "add [columns.NAME].")
+
+
 class _Problems:
     """Collects problems, so that one reading names them all."""
 
@@ -71,6 +74,8 @@ def parse(document: Mapping[str, Any]) -> dict[str, Any]:
     for key in sorted(set(evaluation) - {"protected", "formulas"}):
         problems.add(None, f"unknown key {key!r} in [evaluation].", "use protected, formulas.")
     columns = _mapping(document.get("columns", {}), "columns", problems)
+    if not columns:
+        problems.add(None, *_NO_COLUMN)
     fields = {
         "name": str(table.get("name", "table")),
         "rows": _rows(table.get("rows", "private"), problems),
@@ -98,12 +103,17 @@ def parse(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def problems(schema: Schema) -> list[str]:
     """Return what is wrong with a schema, one line each."""
-    return _semantic(
+    found = _semantic(
         {
             name: getattr(schema, name)
             for name in ("name", "rows", "unit", "columns", "protected", "formulas")
         }
     )
+    if not schema.columns:
+        none = _Problems()
+        none.add(None, *_NO_COLUMN)
+        found = [*none.found, *found]
+    return found
 
 
 # -- form ---------------------------------------------------------------------------------------
@@ -292,8 +302,6 @@ def _semantic(fields: Mapping[str, Any]) -> list[str]:
     problems = _Problems()
     columns: tuple[Column, ...] = fields["columns"]
     names = [column.name for column in columns]
-    if not columns:
-        problems.add(None, "the schema names no column.", "add [columns.NAME].")
     for column in columns:
         if column.kind == Kind.KEY:
             if column.role == "target":

@@ -150,7 +150,7 @@ def release(
     require_tools()
     # What could not be written at the end is refused before anything is spent.
     require_writable(internal)
-    _require_people(synthesizer, rows, criteria)
+    _require_people(synthesizer, rows, criteria, tell)
     if synthesizer.schema.research or (noise is not None and not noise.releasable):
         raise GateError(
             "with a fixed noise seed, or schema facts taken from the data, nothing can be sealed.",
@@ -169,7 +169,7 @@ def release(
                 )
             )
             _require_figures(reservation, synthesizer, criteria)
-        tell(f"fitting {synthesizer.method}")
+        tell(f"booking and fitting {synthesizer.method}")
         synthesizer.fit(
             reader,
             budget=budget,
@@ -181,6 +181,7 @@ def release(
             noise=noise,
         )
         synthesizer.save(internal / MODEL)
+        (internal / MODEL).chmod(0o600)
         try:
             chain = _Chain(synthesizer, reader, ledger, criteria, fixed, internal, tell)
             synthetic = synthesizer.sample(n)
@@ -300,7 +301,7 @@ class _Chain:
         )
 
 
-def _require_people(model: Synthesizer, rows: int | None, criteria: Criteria) -> None:
+def _require_people(model: Synthesizer, rows: int | None, criteria: Criteria, tell: Say) -> None:
     """Refuse, before anything is spent, a declared size that leaves too few units to audit."""
     declared = rows or model.schema.rows
     if declared is None:
@@ -311,6 +312,11 @@ def _require_people(model: Synthesizer, rows: int | None, criteria: Criteria) ->
             f"the declared rows leave fewer than {LEAST} units on a side of the audit.",
             code="DPS413",
             fix="raise audited and reference in [audit], so that more units are held out.",
+        )
+    if units * (design.audited / 2 + design.reference) < criteria.policy.least_holdout:
+        tell(
+            "by the declared rows fewer units are held out than an audit needs to be conclusive: "
+            "raise audited in [audit] if that matters"
         )
 
 

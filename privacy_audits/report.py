@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dpsynth.errors import UsageError
-from dpsynth.evidence import Evidence, Finding, Severity, Verdict
+from dpsynth.evidence import Evidence, Finding, Severity, Verdict, bound_digest
 from dpsynth.privacy import Budget
 from privacy_audits.attacks.rare import EXACT
 from privacy_audits.attacks.result import TableAudit
@@ -294,11 +293,9 @@ class AuditReport:
         UsageError
             If no digest of the table was given.
         """
-        if self.table_sha256 is None:
-            raise _not_bound()
         return Evidence(
             kind="audit",
-            table_sha256=self.table_sha256,
+            table_sha256=bound_digest(self.table_sha256),
             created=self.created,
             metrics={
                 **self._figures(),
@@ -331,8 +328,6 @@ class AuditReport:
         real rows enters it, nor canaries that were planted among real rows (``in-situ``), nor the
         verdict of the whole report.
         """
-        if self.table_sha256 is None:
-            raise _not_bound()
         canaries = self.canaries
         if canaries is not None and canaries.mode != "surrogate":
             canaries = None
@@ -347,7 +342,7 @@ class AuditReport:
         )
         return Evidence(
             kind="audit",
-            table_sha256=self.table_sha256,
+            table_sha256=bound_digest(self.table_sha256),
             created=self.created,
             metrics={
                 "notice": PUBLIC_BANNER,
@@ -458,13 +453,6 @@ def _refuted(canaries: CanaryAudit) -> Violation:
         name="the canary audit of the method",
         p_value=canaries.p_value,
         real_rows=canaries.mode != "surrogate",
-    )
-
-
-def _not_bound() -> UsageError:
-    return UsageError(
-        "the report is not bound to a file.",
-        fix="call audit with table_sha256=dpsynth.evidence.table_sha256(path).",
     )
 
 

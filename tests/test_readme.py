@@ -44,6 +44,7 @@ audited = 0.4
 reference = 0.2
 canaries = 40
 [publication]
+title = "Visits"
 curators = ["ward"]
 description = "visits"
 intended_use = "tests"

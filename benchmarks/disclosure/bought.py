@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.report import Metric
 from dpsynth.errors import GateError
-from dpsynth.evidence import Evidence, Finding, Severity, Verdict
+from dpsynth.evidence import Evidence, Finding, Severity, Verdict, bound_digest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -130,8 +130,9 @@ class BoughtReport:
         Raises
         ------
         GateError
-            If the figures were made with recorded noise or with schema facts taken from the data,
-            or are not bound to a file.
+            If the figures were made with recorded noise or with schema facts taken from the data.
+        UsageError
+            If no digest of the table was given.
         """
         if not self.paid["releasable"]:
             raise GateError(
@@ -140,14 +141,9 @@ class BoughtReport:
                 code="DPS301",
                 fix="buy them with operating system entropy and a schema of public facts.",
             )
-        if self.table_sha256 is None:
-            raise GateError(
-                "the report is not bound to a file.",
-                fix="give table_sha256=dpsynth.evidence.table_sha256(path).",
-            )
         return Evidence(
             kind="utility",
-            table_sha256=self.table_sha256,
+            table_sha256=bound_digest(self.table_sha256),
             created=self.created,
             metrics=self._figures(),
             findings=self.findings,

@@ -34,7 +34,7 @@ from benchmarks.discretise import GROUPS, Conformed, Tables
 from benchmarks.inference.formulas import Formula, Layout, NotMeasuredError, levels_of, rows_of
 from benchmarks.inference.overlap import NORMAL, Agreement, agreement, expected
 from benchmarks.inference.regression import Fit, fit
-from benchmarks.report import Metric, Row, Section
+from benchmarks.report import Metric, Row, Section, finite
 from dpsynth.evidence import Finding, Severity
 
 FloatArray = npt.NDArray[np.float64]
@@ -210,11 +210,11 @@ class _Compared:
             }
             for name, side in (("fit", self.real), ("synthetic", self.synthetic)):
                 estimate, half = side.estimates[place], NORMAL * side.errors[place]
-                row[name] = _finite(estimate)
-                row[f"{name}_low"] = _finite(estimate - half)
-                row[f"{name}_high"] = _finite(estimate + half)
-            row["overlap"] = _finite(compared.overlap[i])
-            row["distance"] = _finite(compared.distance[i])
+                row[name] = finite(estimate)
+                row[f"{name}_low"] = finite(estimate - half)
+                row[f"{name}_high"] = finite(estimate + half)
+            row["overlap"] = finite(compared.overlap[i])
+            row["distance"] = finite(compared.distance[i])
             rows.append(row)
         return rows
 
@@ -226,10 +226,6 @@ def _named(layout: Layout, which: BoolArray) -> tuple[str, ...]:
 def _listed(names: Sequence[str]) -> str:
     more = " and others" if len(names) > _NAMED else ""
     return ", ".join(names[:_NAMED]) + more
-
-
-def _finite(number: float) -> float | None:
-    return float(number) if math.isfinite(number) else None
 
 
 def _metrics(compared: Sequence[_Compared], n_synthetic: int) -> tuple[Metric, ...]:

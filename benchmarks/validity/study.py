@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ import pandas as pd
 
 from benchmarks.inference.formulas import Formula, Layout, read_rows
 from benchmarks.inference.regression import fit
+from benchmarks.report import finite
 from benchmarks.simulators import SIMULATORS
 from benchmarks.simulators.base import INTERCEPT
 from dpsynth.ledger import Ledger
@@ -246,7 +246,7 @@ def _regress(
         rows, _ = read_rows(formula, table, schema, has_units=real_samples)
         fits.append(fit(layout, rows))
     pairs = {
-        name: [(_plain(found.estimates[i]), _plain(found.errors[i])) for found in fits]
+        name: [(finite(found.estimates[i]), finite(found.errors[i])) for found in fits]
         for i, name in enumerate(layout.names)
     }
     return [
@@ -259,7 +259,3 @@ def _regress(
         )
         for name, value in truth.items()
     ]
-
-
-def _plain(number: float) -> float | None:
-    return float(number) if math.isfinite(number) else None

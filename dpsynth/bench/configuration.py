@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from dpsynth.methods import METHODS
+from dpsynth.sections import Fits
 
 ATTACK = "attack"
 """The measure that attacks the synthetic table (:mod:`privacy_audits.attacks`)."""
@@ -19,6 +24,47 @@ HOLDOUT = 0.3
 MOST_HELD_OUT = 0.6
 """Two thirds of what is held out had a fair coin, one third serves as reference: of the table,
 5/3 of the share takes part in the audit."""
+
+Label = Annotated[
+    str,
+    Fits(
+        lambda text: re.fullmatch(r"[^|\n\r]{1,80}", text) is not None,
+        "of one line, at most 80 characters, without |",
+    ),
+]
+Method = Annotated[
+    str, Fits(lambda name: name in METHODS, f"among {', '.join(METHODS)}", f'"{METHODS[0]}"')
+]
+Whole = Annotated[int, Fits(lambda number: number > 0, "from 1")]
+Positive = Annotated[float, Fits(lambda number: 0 < number < math.inf, "above 0")]
+Share = Annotated[float, Fits(lambda share: 0 < share <= MOST_HELD_OUT, f"in (0, {MOST_HELD_OUT}]")]
+Place = Annotated[
+    Path,
+    Fits(Path.exists, "where there is something, from the sweep file's folder", '"visits.csv"'),
+]
+
+PLACEHOLDERS = frozenset({"fit", "schema", "epsilon", "delta", "rows", "seed", "out"})
+"""What a command may name in braces."""
+
+REQUIRED = frozenset({"fit", "epsilon", "out"})
+"""Without them it would not be a run of the sweep."""
+
+BRACES = re.compile(r"\{(\w+)\}")
+
+
+def _is_command(parts: tuple[str, ...]) -> bool:
+    return REQUIRED <= {name for part in parts for name in BRACES.findall(part)} <= PLACEHOLDERS
+
+
+Command = Annotated[
+    tuple[str, ...],
+    Fits(
+        _is_command,
+        f"(with {', '.join(f'{{{name}}}' for name in sorted(REQUIRED))}; braces may also hold "
+        f"{', '.join(sorted(PLACEHOLDERS - REQUIRED))}; no shell reads it)",
+        '["program", "{fit}", "{epsilon}", "{out}"]',
+    ),
+]
 
 TableKind = Literal["simulator", "sklearn", "statsmodels", "csv", "folder"]
 
@@ -49,16 +95,16 @@ class TableSpec:
         Chance of every unit to be held out, where the sweep splits the table.
     """
 
-    label: str
+    label: Label
     kind: TableKind
     name: str = ""
-    path: Path | None = None
-    train: Path | None = None
-    test: Path | None = None
-    schema: Path | None = None
-    n: int | None = None
-    rows: int | None = None
-    holdout: float = HOLDOUT
+    path: Place | None = None
+    train: Place | None = None
+    test: Place | None = None
+    schema: Place | None = None
+    n: Whole | None = None
+    rows: Whole | None = None
+    holdout: Share = HOLDOUT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +121,8 @@ class MethodSpec:
         Settings of the method, or of its codec, that are not the defaults.
     """
 
-    label: str
-    method: str
+    label: Label
+    method: Method
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
@@ -101,19 +147,19 @@ class CommandSpec:
         Program and arguments with placeholders.
     claim : str
         The guarantee that the peer claims; nothing here proves it.
-    timeout : float
-        Seconds after which a run is given up.
     folder : Path
         Folder in which it runs: that of the sweep file.
+    timeout : float
+        Seconds after which a run is given up.
     environment : mapping of str to str
         Variables added to the environment.
     """
 
-    label: str
-    command: tuple[str, ...]
-    claim: str
-    timeout: float
+    label: Label
+    command: Command
+    claim: Label
     folder: Path
+    timeout: Positive = 3600.0
     environment: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property

@@ -41,8 +41,6 @@ class Headline:
         return f"{self.title} ({self.direction} is better)"
 
 
-_SCORE = "AUROC, or R² of a number"
-
 HEADLINES = (
     Headline(title="two-way error", metrics=("tvd2.mean",), direction="lower"),
     Headline(title="three-way error", metrics=("tvd3.mean",), direction="lower"),

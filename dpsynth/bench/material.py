@@ -13,7 +13,7 @@ from benchmarks import datasets
 from benchmarks.datasets import PublicTable
 from dpsynth.bench.configuration import TableSpec
 from dpsynth.errors import UsageError
-from dpsynth.files import read_frame, write_bytes
+from dpsynth.files import csv_bytes, read_frame, write_bytes
 from dpsynth.schema import Schema
 from dpsynth.table import unit_codes
 from privacy_audits.attacks import Coins, Design, split_audit
@@ -136,7 +136,7 @@ def _written(
     coins: Coins | None,
     folder: Path,
 ) -> Material:
-    contents = {FIT: _csv(fitted), HOLDOUT: _csv(held_out)}
+    contents = {FIT: csv_bytes(fitted), HOLDOUT: csv_bytes(held_out)}
     digest = hashlib.sha256(schema.digest().encode())
     for content in contents.values():
         digest.update(hashlib.sha256(content).digest())
@@ -159,10 +159,6 @@ def _written(
         least=_least(fitted, held_out, schema, coins),
         digest=name,
     )
-
-
-def _csv(frame: pd.DataFrame) -> bytes:
-    return frame.to_csv(index=False, lineterminator="\n").encode("utf-8")
 
 
 def _least(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from types import ModuleType
 from typing import TypedDict
@@ -11,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.evaluate import parts, stream
-from benchmarks.report import Metric
+from benchmarks.report import Metric, finite
 from dpsynth.bench.configuration import ALL, ATTACK
 from dpsynth.bench.material import Material
 from dpsynth.privacy import Budget
@@ -187,15 +186,11 @@ def attacked(audit: TableAudit) -> list[Figure]:
 def _figure(metric: Metric) -> Figure:
     return Figure(
         metric=metric.name,
-        value=_finite(metric.value),
+        value=finite(metric.value),
         direction=metric.direction,
-        floor=_finite(metric.floor),
-        reference=_finite(metric.reference),
-        skill=_finite(metric.skill),
-        ci_low=_finite(metric.ci_low),
-        ci_high=_finite(metric.ci_high),
+        floor=finite(metric.floor),
+        reference=finite(metric.reference),
+        skill=finite(metric.skill),
+        ci_low=finite(metric.ci_low),
+        ci_high=finite(metric.ci_high),
     )
-
-
-def _finite(number: float | None) -> float | None:
-    return None if number is None or not math.isfinite(number) else float(number)

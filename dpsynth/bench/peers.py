@@ -8,7 +8,6 @@ privacy is recorded as a claim.
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -16,20 +15,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from dpsynth.bench.configuration import CommandSpec
+from dpsynth.bench.configuration import BRACES, CommandSpec
 from dpsynth.errors import DPSynthError
 from dpsynth.files import read_frame
 
-PLACEHOLDERS = frozenset({"fit", "schema", "epsilon", "delta", "rows", "seed", "out"})
-"""What a command may name in braces."""
-
-REQUIRED = frozenset({"fit", "epsilon", "out"})
-"""Without them it would not be a run of the sweep."""
-
 # Without the name of the run: the same reason is one line of the results.
 _SEE = "its log is logs/RUN.log."
-
-_BRACES = re.compile(r"\{(\w+)\}")
 
 # A peer's interpreter must find its own packages, not ours.
 _OURS = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
@@ -41,14 +32,9 @@ class PeerError(DPSynthError):
     default_code = "DPS341"
 
 
-def placeholders(command: Sequence[str]) -> frozenset[str]:
-    """Return the names in braces of a command."""
-    return frozenset(name for part in command for name in _BRACES.findall(part))
-
-
 def filled(command: Sequence[str], values: Mapping[str, str]) -> list[str]:
     """Return the arguments with every placeholder replaced; no shell reads them."""
-    return [_BRACES.sub(lambda found: values[found[1]], part) for part in command]
+    return [BRACES.sub(lambda found: values[found[1]], part) for part in command]
 
 
 def run_peer(spec: CommandSpec, values: Mapping[str, str], *, out: Path, log: Path) -> pd.DataFrame:

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from datetime import date
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Literal, Self
 
-from dpsynth.errors import UsageError
+from dpsynth.sections import Fits, Problems, check, parse, read_document
 
-SECTORS = ("Technology", "Healthcare", "Education", "Government", "Energy", "Finance")
-DATA_SOURCES = ("Static", "Dynamic")
-_LISTS = ("curators", "registry_authors")
-_CODE = "DPS522"
+
+def _is_text(value: str) -> bool:
+    return bool(value.strip()) and all(c.isprintable() or c in "\n\t" for c in value)
+
+
+def _is_date(value: str) -> bool:
+    try:
+        return date.fromisoformat(value).isoformat() == value
+    except ValueError:
+        return False
+
+
+Text = Annotated[str, Fits(_is_text, "that can be shown")]
+"""It may have several lines."""
+
+Names = Annotated[tuple[Text, ...], Fits(bool, "(one at least)")]
+Date = Annotated[str, Fits(_is_date, "as YYYY-MM-DD", '"2026-01-31"')]
+Sector = Literal["Technology", "Healthcare", "Education", "Government", "Energy", "Finance"]
+DataSource = Literal["Static", "Dynamic"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,36 +66,27 @@ class DeploymentFacts:
         If facts are missing or malformed; one error names all of them.
     """
 
-    name: str
-    curators: tuple[str, ...]
-    description: str
-    intended_use: str
-    region: str
-    publication_date: str
-    registry_authors: tuple[str, ...]
-    data_source: str
-    sector: str | None = None
-    actors: str | None = None
-    data_domain: str | None = None
-    unprotected_quantities: str | None = None
-    preprocessing: str | None = None
-    justification: str | None = None
-    security: str | None = None
-    post_processing: str | None = None
-    sources: str | None = None
-    notes: str | None = None
+    name: Text
+    curators: Names
+    description: Text
+    intended_use: Text
+    region: Text
+    publication_date: Date
+    registry_authors: Names
+    data_source: DataSource
+    sector: Sector | None = None
+    actors: Text | None = None
+    data_domain: Text | None = None
+    unprotected_quantities: Text | None = None
+    preprocessing: Text | None = None
+    justification: Text | None = None
+    security: Text | None = None
+    post_processing: Text | None = None
+    sources: Text | None = None
+    notes: Text | None = None
 
     def __post_init__(self) -> None:
-        for name in _LISTS:
-            if isinstance(value := getattr(self, name), list | tuple):
-                object.__setattr__(self, name, tuple(value))
-        wrong = [
-            f"{f.name} must be {expected}"
-            for f in fields(self)
-            if (expected := _expected(f.name, getattr(self, f.name), f.name in self.required()))
-        ]
-        if wrong:
-            raise UsageError(f"facts: {'; '.join(wrong)}.", code=_CODE)
+        check(self, name="facts")
 
     @classmethod
     def required(cls) -> tuple[str, ...]:
@@ -104,62 +108,12 @@ class DeploymentFacts:
             If there is no such file, it is no TOML, a required fact is missing, or a key is
             unknown; one error names all of them.
         """
-        try:
-            document: Mapping[str, Any] = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except OSError:
-            raise UsageError(
-                f"there is no readable file {str(path)!r}.",
-                code=_CODE,
-                fix="check path and rights.",
-            ) from None
-        except ValueError:
-            raise UsageError(
-                f"{str(path)!r} is no TOML file in UTF-8.",
-                code=_CODE,
-                fix="see docs/certificate.md.",
-            ) from None
-        missing = [name for name in cls.required() if name not in document]
-        unknown = sorted(set(document) - {f.name for f in fields(cls)})
-        if missing or unknown:
-            said = [f"missing: {', '.join(missing)}"] * bool(missing)
-            said += [f"unknown: {', '.join(unknown)}"] * bool(unknown)
-            raise UsageError(
-                f"facts of the deployment are incomplete; {'; '.join(said)}.",
-                code=_CODE,
-                fix="see docs/certificate.md for what each of them means.",
-            )
-        stated = dict(document)
-        if type(stated["publication_date"]) is date:
-            stated["publication_date"] = stated["publication_date"].isoformat()
-        return cls(**stated)
-
-
-def _expected(name: str, value: object, is_required: bool) -> str:
-    """Return what a fact must be, or nothing if it is that."""
-    if value is None and not is_required:
-        return ""
-    if name in _LISTS:
-        fits = isinstance(value, tuple) and value and all(is_text(item) for item in value)
-        return "" if fits else "a list of names"
-    if name == "publication_date":
-        return "" if _is_date(value) else "a date, YYYY-MM-DD"
-    for field_name, words in (("sector", SECTORS), ("data_source", DATA_SOURCES)):
-        if name == field_name:
-            return "" if value in words else f"one of {', '.join(words)}"
-    return "" if is_text(value) else "a text"
-
-
-def is_text(value: object) -> bool:
-    """Return whether a text can be shown; it may have several lines."""
-    return (
-        isinstance(value, str)
-        and bool(value.strip())
-        and all(character.isprintable() or character in "\n\t" for character in value)
-    )
-
-
-def _is_date(value: object) -> bool:
-    try:
-        return isinstance(value, str) and date.fromisoformat(value).isoformat() == value
-    except ValueError:
-        return False
+        hint = "docs/certificate.md says what it holds"
+        document = read_document(Path(path), hint=hint)
+        if type(document.get("publication_date")) is date:
+            document["publication_date"] = document["publication_date"].isoformat()
+        problems = Problems()
+        facts = parse(cls, document, where="the file", problems=problems)
+        problems.raise_any(str(path))
+        assert facts is not None
+        return facts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dpsynth.cli.console import AsJson, Output, RequiredOutput, out, say
+from dpsynth.cli.console import AsJson, Output, RequiredOutput, claimed, hand_over
 
 
 def audit(
@@ -55,21 +55,16 @@ def audit(
     as_json
         Print one JSON document.
     """
-    from dpsynth.errors import GateError, UsageError
+    from dpsynth.errors import GateError
     from dpsynth.evidence import Verdict, table_sha256
     from dpsynth.files import require_outputs
     from dpsynth.methods import load
-    from dpsynth.privacy import Budget
     from dpsynth.schema import Schema
     from privacy_audits.attacks import Coins
     from privacy_audits.audit import audit as attack
 
     require_outputs(page=page, output=output)
-    if (epsilon is None) != (delta is None):
-        raise UsageError("a claim is an ε and a δ.", fix="give both --epsilon and --delta.")
-    claim = None
-    if epsilon is not None and delta is not None:
-        claim = Budget(epsilon=epsilon, delta=delta)
+    claim = claimed(epsilon, delta)
     tossed = None if coins is None else Coins.read(coins)
     if tossed is not None:
         tossed.check_files(fit, holdout)
@@ -84,12 +79,7 @@ def audit(
         coins=tossed,
         table_sha256=table_sha256(synthetic),
     )
-    out(report.to_dict(), str(report), as_json)
-    if output is not None:
-        report.evidence().write(output)
-    if page is not None:
-        report.save(page)
-        say(f"{page} is confidential")
+    hand_over(report, page=page, output=output, as_json=as_json)
     if report.verdict == Verdict.FAIL:
         raise GateError(
             "the audit blocks this table.",

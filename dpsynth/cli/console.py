@@ -40,6 +40,34 @@ def custodian_key(path: Path | None) -> Any:  # noqa: ANN401 - avoids importing 
     return CustodianKey.read(path)
 
 
+def claimed(epsilon: float | None, delta: float | None) -> Any:  # noqa: ANN401 - see above
+    """Return the budget of a release, if one is named.
+
+    Raises
+    ------
+    UsageError
+        If only half of it is named.
+    """
+    if epsilon is None and delta is None:
+        return None
+    from dpsynth.errors import UsageError
+    from dpsynth.privacy import Budget
+
+    if epsilon is None or delta is None:
+        raise UsageError("a budget is an ε and a δ.", fix="give both --epsilon and --delta.")
+    return Budget(epsilon=epsilon, delta=delta)
+
+
+def hand_over(report: Any, *, page: Path | None, output: Path | None, as_json: bool) -> None:  # noqa: ANN401 - see above
+    """Print a report and write its evidence and its confidential page."""
+    out(report.to_dict(), str(report), as_json)
+    if output is not None:
+        report.evidence().write(output)
+    if page is not None:
+        report.save(page)
+        say(f"{page} is confidential")
+
+
 def out(document: object, text: str, as_json: bool) -> None:
     """Print the result, as one JSON document or as text."""
     print(json.dumps(document, indent=1, ensure_ascii=False) if as_json else text)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from dpsynth.cli.console import AsJson, Output, out, say
+from dpsynth.cli.console import AsJson, Output, claimed, hand_over, say
 
 if TYPE_CHECKING:
+    from benchmarks.report import UtilityReport
     from dpsynth.schema import Schema
 
 Disclosure = Literal["internal", "dp", "public-reference"]
@@ -101,12 +102,10 @@ def evaluate(
     terms = Schema.read(schema)
     if disclosure == "internal":
         assert holdout is not None
-        _confidential(
-            synthetic, fit, holdout, terms, epsilon=epsilon, delta=delta, seed=seed, page=page,
-            output=output, as_json=as_json,
-        )  # fmt: skip
-        return
-    if disclosure == "dp":
+        report = _confidential(
+            synthetic, fit, holdout, terms, epsilon=epsilon, delta=delta, seed=seed, page=page
+        )
+    elif disclosure == "dp":
         assert ledger is not None
         assert dataset is not None
         report = disclosing.bought(
@@ -121,9 +120,7 @@ def evaluate(
             synthetic, reference, terms, source=source, sensitive=sensitive, ledger=ledger, key=key,
             seed=seed,
         )  # fmt: skip
-    out(report.to_dict(), str(report), as_json)
-    if output is not None:
-        report.evidence().write(output)
+    hand_over(report, page=page, output=output, as_json=as_json)
 
 
 def _confidential(
@@ -136,23 +133,16 @@ def _confidential(
     delta: float | None,
     seed: int,
     page: Path | None,
-    output: Path | None,
-    as_json: bool,
-) -> None:
+) -> UtilityReport:
     from benchmarks.evaluate import evaluate as measure
-    from dpsynth.errors import UsageError, require_extra
+    from dpsynth.errors import require_extra
     from dpsynth.evidence import table_sha256
-    from dpsynth.privacy import Budget
 
-    if (epsilon is None) != (delta is None):
-        raise UsageError("a budget is an ε and a δ.", fix="give both --epsilon and --delta.")
-    budget = None
-    if epsilon is not None and delta is not None:
-        budget = Budget(epsilon=epsilon, delta=delta)
+    budget = claimed(epsilon, delta)
     if page is not None:
         # A page that cannot be made is refused before minutes of work.
         require_extra("jinja2", extra="report", purpose="a page")
-    report = measure(
+    return measure(
         synthetic,
         fit,
         holdout,
@@ -162,9 +152,3 @@ def _confidential(
         budget=budget,
         progress=lambda part: say(f"measuring: {part}"),
     )
-    out(report.to_dict(), str(report), as_json)
-    if output is not None:
-        report.evidence().write(output)
-    if page is not None:
-        report.save(page)
-        say(f"{page} is confidential")

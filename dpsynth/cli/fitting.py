@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 from dpsynth.cli.console import (
@@ -67,7 +68,7 @@ def plan(
         )
         lines.append(f"{charge.step:<25} {alone:>7.3f}   {charge.mechanism.kind}: {numbers}")
         steps.append({"step": charge.step, "epsilon_alone": alone})
-    lines += ["", accountant.explain(delta)]
+    lines += ["", *textwrap.wrap(accountant.explain(delta), 96)]
     out({**planned.spec(), "epsilon": total, "steps": steps}, "\n".join(lines), as_json)
 
 

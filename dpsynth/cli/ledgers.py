@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from dpsynth.cli.console import AsJson, Output, RequiredOutput, custodian_key, out, say
 from dpsynth.errors import UsageError
@@ -96,7 +97,9 @@ def add(ledger: str, dataset: str, *, data: Path | None = None, key: Path | None
 
 
 @app.command(name="key")
-def make_key(output: Path, *, signing: bool = False) -> None:
+def make_key(
+    output: Annotated[Path, Parameter(name=["--output", "-o"])], *, signing: bool = False
+) -> None:
     """Make a key that stays with the custodian.
 
     Parameters

@@ -119,20 +119,33 @@ def release(
             say=say,
             key=custodian_key(config.ledger.key),
         )
-    say(str(done.report))
-    say(f"audit: {done.audit.verdict}; {done.internal} is confidential and says more")
+    # Figures computed from real rows do not belong into the log of a terminal or a server.
+    say(f"{done.internal} is confidential: what the table is good for, and what an audit saw")
     print(done.bundle)
 
 
-def init(schema: Path, *, output: Output = Path("dpsynth.toml")) -> None:
+def init(
+    schema: Path,
+    *,
+    data: Path | None = None,
+    ledger: str = "ledger.db",
+    dataset: str | None = None,
+    output: Output = Path("dpsynth.toml"),
+) -> None:
     """Write a commented dpsynth.toml for a schema.
 
-    Example: dpsynth init schema.toml -o dpsynth.toml
+    Example: dpsynth init schema.toml --data visits.csv --dataset visits-2026 -o dpsynth.toml
 
     Parameters
     ----------
     schema
         Schema file.
+    data
+        CSV or Parquet file with the sensitive rows; it is not opened.
+    ledger
+        Ledger file, or the URL of its database.
+    dataset
+        Name of the dataset in the ledger; by default that of the schema's table.
     output
         File to write; an existing file is not replaced.
     """
@@ -141,8 +154,14 @@ def init(schema: Path, *, output: Output = Path("dpsynth.toml")) -> None:
     from dpsynth.schema import Schema
 
     assert output is not None
-    facts = Schema.read(schema)
-    text = template(schema, table_name=facts.name, folder=output.parent)
+    name = Schema.read(schema).name
+    text = template(
+        schema,
+        table=data or output.parent / f"{name}.csv",
+        ledger=ledger,
+        dataset=dataset or name,
+        folder=output.parent,
+    )
     write_bytes(output, text.encode())
     print(output)
 

@@ -59,7 +59,7 @@ def to_datasheet(manifest: Mapping[str, Any], schema: Schema) -> str:
             "Recommended: use the table to write and test an analysis, and ask the custodian to "
             "run it on the real rows for anything that is published.",
         ],
-        "Known limits": _bullets((*limits.GENERAL, *limits.of_method(manifest["method"]["name"]))),
+        "Known limits": _bullets(limits.known(manifest)),
         "Maintenance, withdrawal, contact": [
             f"Maintenance: {facts.get('maintenance', NOT_STATED)}",
             "",

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
-from typing import Any, Literal, Self
+from typing import Any, Self
 
-from dpsynth.certificate.facts import DATA_SOURCES, SECTORS, is_text
-from dpsynth.errors import UsageError
-from dpsynth.sections import Problems, parse
-
-_LISTS = ("curators", "registry_authors")
-_CHOICES = {"data_source": DATA_SOURCES, "sector": SECTORS}
-_CODE = "DPS524"
+from dpsynth.certificate.facts import DataSource, Names, Sector, Text
+from dpsynth.sections import Problems, check, parse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,42 +65,30 @@ class PublicationFacts:
         If facts are missing or malformed; one error names all of them.
     """
 
-    title: str
-    curators: tuple[str, ...]
-    description: str
-    intended_use: str
-    not_for: str
-    population: str
-    period: str
-    region: str
-    contact: str
-    licence: str
-    maintenance: str
-    registry_authors: tuple[str, ...]
-    data_source: Literal["Static", "Dynamic"]
-    sector: (
-        Literal["Technology", "Healthcare", "Education", "Government", "Energy", "Finance"] | None
-    ) = None
-    collection: str | None = None
-    subgroups: str | None = None
-    actors: str | None = None
-    preprocessing: str | None = None
-    justification: str | None = None
-    security: str | None = None
-    sources: str | None = None
+    title: Text
+    curators: Names
+    description: Text
+    intended_use: Text
+    not_for: Text
+    population: Text
+    period: Text
+    region: Text
+    contact: Text
+    licence: Text
+    maintenance: Text
+    registry_authors: Names
+    data_source: DataSource
+    sector: Sector | None = None
+    collection: Text | None = None
+    subgroups: Text | None = None
+    actors: Text | None = None
+    preprocessing: Text | None = None
+    justification: Text | None = None
+    security: Text | None = None
+    sources: Text | None = None
 
     def __post_init__(self) -> None:
-        for name in _LISTS:
-            if isinstance(value := getattr(self, name), list | tuple):
-                object.__setattr__(self, name, tuple(value))
-        required = self.required()
-        wrong = [
-            f"{f.name} must be {expected}"
-            for f in fields(self)
-            if (expected := _expected(f.name, getattr(self, f.name), f.name in required))
-        ]
-        if wrong:
-            raise UsageError(f"publication: {'; '.join(wrong)}.", code=_CODE)
+        check(self, name="publication")
 
     @classmethod
     def required(cls) -> tuple[str, ...]:
@@ -122,25 +105,16 @@ class PublicationFacts:
             If facts are missing, malformed or unknown; one error names all of them.
         """
         problems = Problems()
-        found = parse(cls, document, name="publication", problems=problems)
+        found = parse(cls, document, where="[publication]", problems=problems)
         problems.raise_any("facts of the publication")
         assert found is not None
         return found
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON object with what was stated."""
-        stated = {f.name: getattr(self, f.name) for f in fields(self)}
-        stated |= {name: list(stated[name]) for name in _LISTS}
-        return {name: value for name, value in stated.items() if value is not None}
-
-
-def _expected(name: str, value: object, is_required: bool) -> str:
-    """Return what a fact must be, or nothing if it is that."""
-    if value is None and not is_required:
-        return ""
-    if name in _LISTS:
-        fits = isinstance(value, tuple) and value and all(is_text(item) for item in value)
-        return "" if fits else "a list of names"
-    if name in _CHOICES:
-        return "" if value in _CHOICES[name] else f"one of {', '.join(_CHOICES[name])}"
-    return "" if is_text(value) else "a text"
+        stated = ((f.name, getattr(self, f.name)) for f in fields(self))
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in stated
+            if value is not None
+        }

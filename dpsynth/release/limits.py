@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 GENERAL = (
     "Noise and modelling replace detail: rare categories, small groups and combinations of many "
     "columns are the first to suffer.",
@@ -42,6 +45,14 @@ _METHODS = {
 }
 
 
-def of_method(name: str) -> tuple[str, ...]:
-    """Return the known failure modes of a method; empty for one that is not known here."""
-    return _METHODS.get(name, ())
+KEYS = (
+    "Keys are numbered afresh, one for every row: rows of one person are not linked, and nothing "
+    "that happens to a person over time can be followed."
+)
+"""For tables whose privacy unit may have several rows."""
+
+
+def known(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return everything that is known to fail in a release, by its method and its privacy unit."""
+    keys = (KEYS,) if manifest["privacy"]["plan"]["unit"]["max_rows"] > 1 else ()
+    return (*GENERAL, *keys, *_METHODS.get(manifest["method"]["name"], ()))

@@ -144,7 +144,7 @@ def to_html(manifest: Mapping[str, Any], schema: Schema, evidence: Sequence[Evid
         audits=[(item, canary_figures(item)) for item in audits],
         utility=[(item, _notice(item), found) for item, found in utility],
         uses=_uses([figure for _, found in utility for figure in found]),
-        limits=(*limits.GENERAL, *limits.of_method(manifest["method"]["name"])),
+        limits=limits.known(manifest),
         describe=describe,
         say=wording,
         show=figures,

@@ -18,7 +18,7 @@ import pandas as pd
 from dpsynth import __version__
 from dpsynth.errors import GateError, IntegrityError
 from dpsynth.evidence import Evidence, Verdict
-from dpsynth.files import csv_bytes
+from dpsynth.files import csv_bytes, parquet_bytes
 from dpsynth.ledger import Ledger
 from dpsynth.privacy import canonical_sha256
 from dpsynth.release import layout, manifest, tables
@@ -127,16 +127,17 @@ def seal(
     ledger.check()
     _require_unblocked(ledger, digest)
     charges = _charges(model, evidence)
+    title = model.schema.name if facts is None else facts.title
     published = _published(evidence)
     files: dict[str, bytes] = {
         layout.CSV: content,
-        layout.PARQUET: tables.parquet_bytes(synthetic, digest),
+        layout.PARQUET: parquet_bytes(synthetic, tables.parquet_marks(digest)),
         layout.SCHEMA: model.schema.to_toml().encode(),
         **{f"{layout.EVIDENCE}/{p.name}": p.content for p in published},
     }
     document = manifest.complete(
         {
-            "name": out.name,
+            "name": title,
             "created": datetime.now(UTC).date().isoformat(),
             "rows": len(synthetic),
             "files": {name: _sha256(data) for name, data in files.items()},
@@ -168,7 +169,7 @@ def seal(
     _write_folder(
         files,
         out,
-        just_before=lambda: ledger.record_release(out.name, table_sha256=digest, charges=charges),
+        just_before=lambda: ledger.record_release(title, table_sha256=digest, charges=charges),
     )
     return out
 

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-from dpsynth.errors import DataError, IntegrityError
+from dpsynth.errors import IntegrityError
 from dpsynth.files import csv_bytes, read_frame
 
 _MARK = "dpsynth"
@@ -32,32 +31,6 @@ def parquet_marks(table_sha256: str) -> dict[str, str]:
         f"{_MARK}.release": release_id(table_sha256),
         f"{_MARK}.table_sha256": table_sha256,
     }
-
-
-def parquet_bytes(frame: pd.DataFrame, table_sha256: str) -> bytes:
-    """Return the table as a Parquet file that says what it is.
-
-    Parameters
-    ----------
-    frame : DataFrame, shape (n_rows, n_columns)
-        The synthetic table.
-    table_sha256 : str
-        Digest of the same table as CSV.
-    """
-    try:
-        table = pa.Table.from_pandas(frame, preserve_index=False)
-    except (pa.ArrowException, ValueError, TypeError):
-        raise DataError(
-            "the table cannot be written as Parquet: a column mixes types, or names repeat.",
-            code="DPS259",
-            fix="give every column one type and a name of its own.",
-        ) from None
-    marks = {key.encode(): value.encode() for key, value in parquet_marks(table_sha256).items()}
-    sink = pa.BufferOutputStream()
-    pyarrow.parquet.write_table(
-        table.replace_schema_metadata({**(table.schema.metadata or {}), **marks}), sink
-    )
-    return sink.getvalue().to_pybytes()
 
 
 def read_marks(path: Path) -> dict[str, str]:

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dpsynth.cli import main
-from dpsynth.sections import _toml as written
+from dpsynth.sections import to_toml
 
 _BLOCK = re.compile(
     r'(?:^<!-- (?P<note>[^>]*?) -->\n)?^```(?P<kind>\w*)(?: title="(?P<title>[^"]*)")?\n'
@@ -158,7 +158,7 @@ def change_lines(file: Path, lines: str) -> None:
         head, tail = text[: start.end()], text[end.start() :] if end else ""
         part = text[start.end() : end.start() if end else None]
         for key, value in values.items():
-            line = f"{key} = {written(value)}"
+            line = f"{key} = {to_toml(value)}"
             part, hits = re.subn(rf"^(?:# )?{key} = .*$", lambda _, to=line: to, part, flags=re.M)
             assert hits == 1, f"{file} has no {section}.{key} to change"
         text = head + part + tail

@@ -144,10 +144,17 @@ def test_what_is_no_toml_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_the_template_has_every_key_with_its_meaning_and_asks_for_answers(tmp_path: Path) -> None:
-    text = template(tmp_path / "in" / "s.toml", table_name="visits", folder=tmp_path)
+    text = template(
+        tmp_path / "in" / "s.toml",
+        table=tmp_path / "v.csv",
+        ledger="ledger.db",
+        dataset="visits",
+        folder=tmp_path,
+    )
     document = tomllib.loads(text)
     assert set(document) == set(SECTIONS)
-    assert document["files"]["schema"] == "in/s.toml"
+    assert document["files"] == {"schema": "in/s.toml", "table": "v.csv"}
+    assert document["ledger"]["dataset"] == "visits"
     lines = text.splitlines()
     for number, line in enumerate(lines):
         if " = " in line and not line.startswith("# F"):

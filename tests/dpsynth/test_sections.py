@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dpsynth.errors import UsageError
-from dpsynth.sections import Problems, explain, meanings, parse, render
+from dpsynth.sections import Fits, Problems, explain, meanings, parse, render
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +60,7 @@ class Oven:
 
 def read(table: object) -> tuple[Oven | None, list[str]]:
     problems = Problems()
-    return parse(Oven, table, name="oven", problems=problems), problems.found
+    return parse(Oven, table, where="[oven]", problems=problems), problems.found
 
 
 def test_types_are_taken_at_their_word() -> None:
@@ -82,13 +83,38 @@ def test_every_problem_is_named_with_its_fix() -> None:
         "[oven] door: it must be one of 'open', 'shut'.",
         "[oven] lit: it must be true or false.",
         "[oven] rolls: it must be a whole number.",
-        "[oven] tags: it must be a list of texts.",
+        "[oven] tags: it must be a list, each a text.",
     ):
         assert part in text, part
     assert len(found) == 7
     assert "two" not in text
     with pytest.raises(UsageError, match="7 problems"):
         Problems(found).raise_any("oven.toml")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What goes in, from a file that does not say who wrote it."""
+
+    author: str
+    grams: Mapping[str, Annotated[float, Fits(lambda grams: grams > 0, "above 0", "80.0")]]
+    minutes: tuple[int, ...] = ()
+
+
+def test_ranges_mappings_and_what_no_file_may_state() -> None:
+    def taken(table: object) -> tuple[Recipe | None, list[str]]:
+        problems, given = Problems(), {"author": "me"}
+        recipe = parse(Recipe, table, where="[[recipe]] 1", problems=problems, given=given)
+        return recipe, problems.found
+
+    recipe, found = taken({"grams": {"rye": 500}, "minutes": [3, 4]})
+    assert found == []
+    assert recipe == Recipe(author="me", grams={"rye": 500.0}, minutes=(3, 4))
+    assert taken({"grams": {"rye": 0}, "minutes": [3, True], "author": "you"})[1] == [
+        "[[recipe]] 1: unknown key 'author'. Fix: use grams, minutes.",
+        "[[recipe]] 1 grams: it must be keys, each with a number above 0. Fix: for example { … }.",
+        "[[recipe]] 1 minutes: it must be a list, each a whole number. Fix: for example [1].",
+    ]
 
 
 def test_what_a_template_leaves_open_is_not_published() -> None:

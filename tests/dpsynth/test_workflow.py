@@ -330,7 +330,7 @@ with dp.Ledger.open(folder / "ledger.db") as ledger:
 """
 
 
-@pytest.mark.parametrize("stage", ["fitting", "attacking", "sealing"])
+@pytest.mark.parametrize("stage", ["booking", "attacking", "sealing"])
 def test_a_kill_leaves_no_bundle_and_a_ledger_that_verifies(stage: str, tmp_path: Path) -> None:
     schema = patients_schema()
     with dp.Ledger.create(
@@ -349,6 +349,6 @@ def test_a_kill_leaves_no_bundle_and_a_ledger_that_verifies(stage: str, tmp_path
         ledger.recover()
         summary = ledger.check()
     states = {line.state for line in summary.charges}
-    assert states == (set() if stage == "fitting" else {ChargeState.COMMITTED})
+    assert states == (set() if stage == "booking" else {ChargeState.COMMITTED})
     assert summary.releases == ()
     assert json.dumps(summary.to_dict())

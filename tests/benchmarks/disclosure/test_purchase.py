@@ -278,7 +278,7 @@ def test_a_fact_that_was_read_off_the_rows_bars_the_figures(tmp_path: Path) -> N
 def test_a_report_that_is_bound_to_no_file_is_no_evidence() -> None:
     report = buy(patients_frame(60), patients_frame(90), noise=NoiseSource.from_entropy())
     assert report.table_sha256 is None
-    with pytest.raises(GateError):
+    with pytest.raises(UsageError, match="not bound"):
         report.evidence()
 
 

@@ -50,12 +50,17 @@ def test_every_problem_is_named_at_once_with_its_place_and_a_fix(write_sweep: Wr
 [[dataset]]
 kind = "sklearn"
 name = "adult"
+n = 5
 [[dataset]]
 kind = "csv"
 label = "patients"
 path = "nowhere.csv"
 schema = "patients.toml"
 holdout = 0.9
+public = true
+[[dataset]]
+kind = "simulator"
+name = "health"
 public = true
 [[method]]
 label = "a | b"
@@ -69,25 +74,26 @@ command = ["run", "{fit}", "{sex}", "{epsilon}"]
         )
     )
     for part in (
-        "[sweep] methods: there is no method 'mts'. Fix: use dp-autoregressive",
-        "[sweep] epsilons: is not what it must be",
-        "[sweep] repetitions: is not what it must be",
+        "[sweep] methods: it must be a list, each a text among dp-autoregressive",
+        "[sweep] epsilons: it must be a list, each a number above 0",
+        "[sweep] repetitions: it must be a whole number from 1.",
         "[sweep] measures: there is no measure 'beauty'",
-        "[sweep] speed: unknown key. Fix: use methods, epsilons, delta",
+        "[sweep]: unknown key 'speed'. Fix: did you mean 'seeds'?",
         "[[dataset]] 2 public: the table is not declared public. Fix: write public = true",
         "[[dataset]] 2 name: there is no sklearn table 'adult'. Fix: use breast_cancer",
-        "[[dataset]] 3 path: there is no file 'nowhere.csv'",
-        "[[dataset]] 3 holdout: is not what it must be. Fix: write a share in (0, 0.6]",
-        "[[method]] 1 label: is not what it must be",
+        "[[dataset]] 2 n: not of sklearn tables.",
+        "[[dataset]] 3 path: it must be a path where there is something",
+        "[[dataset]] 3 holdout: it must be a number in (0, 0.6].",
+        "[[dataset]] 4: 'n' is missing.",
+        "[[method]] 1 label: it must be a text of one line",
         "[[method]] 1 settings: mst has no setting 'steps'. Fix: use codec_share",
-        "[[command]] 1 command: unknown placeholder {sex}",
-        "[[command]] 1 command: {out} does not occur",
-        "[[command]] 1 claim: is missing",
-        "the file extra: unknown key",
+        "[[command]] 1 command: it must be a list, each a text (with {epsilon}, {fit}, {out};",
+        "[[command]] 1: 'claim' is missing.",
+        "[extra]: unknown section.",
         "[[dataset]]: two are called 'patients'",
     ):
         assert part in message, part
-    assert "16 problems" in message
+    assert "17 problems" in message
 
 
 @pytest.mark.parametrize("stated", ["public = false", 'public = "yes"', ""])
@@ -100,6 +106,21 @@ def test_a_table_that_is_not_public_has_no_place_in_a_sweep(tmp_path: Path, stat
     assert "not declared public" in refused(path)
 
 
+def test_a_table_of_files_is_named_by_the_file_or_by_its_folder(write_sweep: WriteSweep) -> None:
+    common = 'methods = ["mst"]\nepsilons = [1]\nrows = 9'
+    split = '[[dataset]]\nkind = "csv"\npublic = true\ntrain = "peer.py"\ntest = "peer.py"\n'
+    folder = '[[dataset]]\nkind = "folder"\npublic = true\npath = "."\nrows = 3\n'
+    path = write_sweep(common, folder)
+    assert [table.label for table in read_sweep(path).tables] == ["patients", path.parent.name]
+    assert [table.rows for table in read_sweep(path).tables] == [9, 3]
+    assert "[[dataset]] 2: 'label' is missing." in refused(
+        write_sweep(common, f'{split}schema = "peer.py"')
+    )
+    assert "[[dataset]] 2 path: not of csv with train and test tables." in refused(
+        write_sweep(common, f'{split}schema = "peer.py"\nlabel = "a"\npath = "peer.py"')
+    )
+
+
 def test_repetitions_and_seeds_are_one_or_the_other(write_sweep: WriteSweep) -> None:
     assert "repetitions are given as well" in refused(
         write_sweep('methods = ["mst"]\nepsilons = [1]\nseeds = [1]\nrepetitions = 2')
@@ -109,7 +130,7 @@ def test_repetitions_and_seeds_are_one_or_the_other(write_sweep: WriteSweep) -> 
 def test_what_is_no_sweep_file_is_refused(tmp_path: Path) -> None:
     assert "bench --example" in refused(tmp_path / "none.toml")
     (tmp_path / "broken.toml").write_text("[sweep")
-    assert "not valid TOML" in refused(tmp_path / "broken.toml")
+    assert "not TOML" in refused(tmp_path / "broken.toml")
     (tmp_path / "empty.toml").write_text("")
     assert "[[dataset]]: there is none" in refused(tmp_path / "empty.toml")
 

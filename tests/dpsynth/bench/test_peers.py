@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dpsynth.bench.configuration import CommandSpec
-from dpsynth.bench.peers import PeerError, filled, placeholders, run_peer
+from dpsynth.bench.peers import PeerError, filled, run_peer
 
 
 def spec(folder: Path, *command: str, timeout: float = 30.0) -> CommandSpec:
@@ -36,7 +36,6 @@ def code_of(folder: Path, *command: str, timeout: float = 30.0) -> str:
 
 def test_placeholders_are_filled_and_nothing_else_is_read() -> None:
     command = ["run", "--in={fit}", "$HOME; rm {fit}", "{}", "{{x"]
-    assert placeholders(command) == {"fit"}
     assert filled(command, {"fit": "a b{out}"}) == [
         "run",
         "--in=a b{out}",

@@ -245,5 +245,5 @@ def test_the_winner_of_a_private_search_can_be_released(tmp_path: Path) -> None:
 def test_the_ledger_names_the_release(fitted: Fitted, tmp_path: Path) -> None:
     sealed(fitted, tmp_path)
     (line, *_) = reversed(fitted[1].statement().releases)
-    assert line.name == "release"
+    assert line.name == fitted[0].schema.name
     assert line.charge_ids == (fitted[0].privacy_["ledger"]["charge"],)

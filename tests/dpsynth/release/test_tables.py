@@ -10,8 +10,8 @@ import pytest
 
 from dpsynth.codec import _typed
 from dpsynth.errors import DataError, IntegrityError
-from dpsynth.files import csv_bytes, read_frame
-from dpsynth.release.tables import hold_the_same, parquet_bytes, parquet_marks, read_marks
+from dpsynth.files import csv_bytes, parquet_bytes, read_frame
+from dpsynth.release.tables import hold_the_same, parquet_marks, read_marks
 from dpsynth.schema import Column, Kind
 
 DIGEST = "ab" * 32
@@ -52,7 +52,7 @@ def test_every_kind_of_column_is_the_same_in_both_files(
     frame = pd.DataFrame({"x": _typed(values, facts, nullable=nullable), "n": range(len(values))})
     csv, parquet = tmp_path / "t.csv", tmp_path / "t.parquet"
     csv.write_bytes(csv_bytes(frame))
-    parquet.write_bytes(parquet_bytes(frame, DIGEST))
+    parquet.write_bytes(parquet_bytes(frame, parquet_marks(DIGEST)))
     assert hold_the_same(csv, parquet)
     assert len(read_frame(csv)) == len(read_frame(parquet)) == len(frame)
     csv.write_bytes(csv.read_bytes() + b"a,99\n")
@@ -61,7 +61,7 @@ def test_every_kind_of_column_is_the_same_in_both_files(
 
 def test_marks_are_read_back_and_nothing_else_is_a_parquet_file(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
-    path.write_bytes(parquet_bytes(pd.DataFrame({"x": [1]}), DIGEST))
+    path.write_bytes(parquet_bytes(pd.DataFrame({"x": [1]}), parquet_marks(DIGEST)))
     assert read_marks(path) == parquet_marks(DIGEST)
     path.write_bytes(b"PAR1")
     with pytest.raises(IntegrityError, match="DPS605"):
@@ -70,6 +70,6 @@ def test_marks_are_read_back_and_nothing_else_is_a_parquet_file(tmp_path: Path) 
 
 def test_a_column_of_mixed_types_is_refused_without_its_values() -> None:
     with pytest.raises(DataError, match="DPS259") as refusal:
-        parquet_bytes(pd.DataFrame({"x": [1, "s3ntinel"]}, dtype=object), DIGEST)
+        parquet_bytes(pd.DataFrame({"x": [1, "s3ntinel"]}, dtype=object), parquet_marks(DIGEST))
     assert "s3ntinel" not in str(refusal.value)
     assert refusal.value.__suppress_context__
