@@ -238,6 +238,8 @@ class _Chain:
             coins=coins,
             policy=self.criteria.policy,
             table_sha256=digest,
+            # An error would stop the release by the number of rows, which is private.
+            few=True,
         )
         # Entered before anybody can read it: whoever stops here must not try again unseen.
         evidence = [attacked.evidence(), attacked.public_evidence()]
@@ -275,7 +277,11 @@ class _Chain:
 
     def _enter(self, evidence: Sequence[Evidence]) -> None:
         for item in evidence:
-            self.ledger.record_verdict(item, criteria_sha256=self.fixed)
+            self.ledger.record_verdict(
+                item,
+                criteria_sha256=self.fixed,
+                charge_id=self.model.privacy_["ledger"]["charge"],
+            )
 
     def _keep_rows(self) -> Coins:
         """Keep who was held out: an audit of this table can be repeated, and only with it."""

@@ -39,6 +39,7 @@ def audit(
     policy: Policy | None = None,
     table_sha256: str | None = None,
     seed: int = SEED,
+    few: bool = False,
 ) -> AuditReport:
     """Attack a released table and, given its model, the method that made it.
 
@@ -68,6 +69,8 @@ def audit(
         Digest of the released file, to bind the evidence to.
     seed : int
         Seed of the attacks.
+    few : bool
+        Whether too few held-out units leave the audit inconclusive, instead of an error.
 
     Raises
     ------
@@ -100,6 +103,7 @@ def audit(
         coins=coins,
         claim=claim,
         cliques=cliques,
+        few=few,
         rng=np.random.default_rng(seed),
     )
     found = None

@@ -125,7 +125,7 @@ class AuditReport:
     @property
     def level(self) -> float:
         """Level of one upper bound, so that all of them hold together."""
-        return (1 - CONFIDENCE) / (2 * len(self.table.membership) + len(self.table.gaps))
+        return (1 - CONFIDENCE) / max(1, 2 * len(self.table.membership) + len(self.table.gaps))
 
     def _rules(self) -> Iterator[Rule]:
         outside = self.table.outside_domain
@@ -427,11 +427,12 @@ class AuditReport:
                 f"  {gap.name:<28}{gap.fitted.point:>7.3f}{gap.held_out.point:>10.3f}"
                 f"{gap.difference:>+9.3f}  [{low:+.3f}, {high:+.3f}]"
             )
-        lines += [
-            "",
-            "  closer to fitted than to held-out rows: "
-            f"{self.table.screening.closer_to_members:.3f} (SCREENING, no evidence)",
-        ]
+        if self.table.screening is not None:
+            lines += [
+                "",
+                "  closer to fitted than to held-out rows: "
+                f"{self.table.screening.closer_to_members:.3f} (SCREENING, no evidence)",
+            ]
         if not self.table.randomised:
             lines.append(f"  {HEURISTIC}")
         if self.canaries is not None:

@@ -43,6 +43,8 @@ dataset = "visits"
 audited = 0.4
 reference = 0.2
 canaries = 40
+[policy]
+alpha = 1e-7
 [publication]
 title = "Visits"
 curators = ["ward"]

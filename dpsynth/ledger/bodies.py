@@ -115,7 +115,9 @@ def released_body(name: str, *, table_sha256: str, charges: tuple[str, ...]) -> 
     }
 
 
-def judged_body(evidence: Evidence, *, criteria_sha256: str | None) -> dict[str, Any]:
+def judged_body(
+    evidence: Evidence, *, criteria_sha256: str | None, charge_id: str | None
+) -> dict[str, Any]:
     """Return the entry of a verdict on a table."""
     return {
         "kind": evidence.kind,
@@ -123,6 +125,7 @@ def judged_body(evidence: Evidence, *, criteria_sha256: str | None) -> dict[str,
         "verdict": str(evidence.verdict),
         "disclosure": evidence.disclosure,
         "criteria_sha256": criteria_sha256,
+        "charge_id": charge_id,
         # Heads are published. Without it, the few verdicts there are could be tried out.
         "nonce": secrets.token_hex(16),
     }

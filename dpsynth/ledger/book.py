@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn, Self
@@ -448,7 +448,13 @@ class Ledger:
             body = released_body(name, table_sha256=table_sha256, charges=charges)
             self._store.append("released", body)
 
-    def record_verdict(self, evidence: Evidence, *, criteria_sha256: str | None = None) -> None:
+    def record_verdict(
+        self,
+        evidence: Evidence,
+        *,
+        criteria_sha256: str | None = None,
+        charge_id: str | None = None,
+    ) -> None:
         """Enter what an audit or an evaluation made of a table, for good.
 
         Parameters
@@ -457,23 +463,45 @@ class Ledger:
             Its kind, verdict and the digest of the table are entered; no figure is.
         criteria_sha256 : str, optional
             Digest of the criteria that were fixed before.
+        charge_id : str, optional
+            Charge of the fit that the table was drawn from.
 
         Notes
         -----
         An audit that is repeated until it passes proves nothing: what it said first stays here.
         """
-        body = judged_body(evidence, criteria_sha256=criteria_sha256)
+        body = judged_body(evidence, criteria_sha256=criteria_sha256, charge_id=charge_id)
         with self._store.writing():
             self._store.append("judged", body)
 
-    def verdicts(self, table_sha256: str) -> tuple[Judgement, ...]:
-        """Return what was entered about a table, oldest first."""
+    def verdicts(self, table_sha256: str, *, charge_id: str | None = None) -> tuple[Judgement, ...]:
+        """Return what was entered about a table, or any table of a fit's charge, oldest first."""
         with self._store.reading():
             rows = self._store.rows(
                 "SELECT time, body FROM entry WHERE kind = 'judged' ORDER BY seq"
             )
         found = (Judgement.of(row["time"], json.loads(row["body"])) for row in rows)
-        return tuple(line for line in found if line.table_sha256 == table_sha256)
+        return tuple(
+            line
+            for line in found
+            if line.table_sha256 == table_sha256
+            or (charge_id is not None and line.charge_id == charge_id)
+        )
+
+    def fixed_in_advance(self, charge_ids: Sequence[str]) -> bool:
+        """Tell whether all of these charges were booked before any of them read a row.
+
+        Only then may their mechanisms be composed as parameters that were fixed in advance.
+        """
+        with self._store.reading():
+            rows = [
+                row
+                for row in self._store.rows("SELECT charge_id, reserved, touched FROM charge")
+                if row["charge_id"] in charge_ids
+            ]
+        # ISO times of one zone sort as texts.
+        read = [row["touched"] for row in rows if row["touched"] is not None]
+        return not read or max(row["reserved"] for row in rows) <= min(read)
 
     # -- looking -------------------------------------------------------------------------------
 

@@ -23,6 +23,8 @@ class Judgement:
         What was said.
     criteria_sha256 : str or None
         Digest of the criteria, where they were fixed before.
+    charge_id : str or None
+        Charge of the fit that the table was drawn from.
     recorded : str
         When, in UTC.
 
@@ -35,6 +37,7 @@ class Judgement:
     table_sha256: str
     verdict: Verdict
     criteria_sha256: str | None
+    charge_id: str | None
     recorded: str
 
     @classmethod
@@ -45,5 +48,6 @@ class Judgement:
             table_sha256=body["table_sha256"],
             verdict=Verdict(body["verdict"]),
             criteria_sha256=body["criteria_sha256"],
+            charge_id=body["charge_id"],
             recorded=time,
         )

@@ -125,8 +125,16 @@ def seal(
     digest = _sha256(content)
     _require_evidence(evidence, digest)
     ledger.check()
-    _require_unblocked(ledger, digest)
     charges = _charges(model, evidence)
+    _require_unblocked(ledger, digest, fit=charges[0])
+    _require_purchase(criteria, evidence)
+    if not ledger.fixed_in_advance(charges):
+        raise GateError(
+            "figures were booked after the fit had read rows: what the release costs can then not "
+            "be composed as parameters that were fixed in advance.",
+            code="DPS304",
+            fix="book them before the fit, as dpsynth release does, or leave them out.",
+        )
     title = model.schema.name if facts is None else facts.title
     published = _published(evidence)
     files: dict[str, bytes] = {
@@ -252,15 +260,34 @@ def _require_evidence(evidence: Sequence[Evidence], digest: str) -> None:
         )
 
 
-def _require_unblocked(ledger: Ledger, digest: str) -> None:
-    """Refuse a table that was ever blocked: repeating an audit until it passes proves nothing."""
-    blocked = [line for line in ledger.verdicts(digest) if line.verdict == Verdict.FAIL]
+def _require_unblocked(ledger: Ledger, digest: str, *, fit: str) -> None:
+    """Refuse a table that was ever blocked, and all tables of a fit that an audit blocked.
+
+    Repeating an audit until it passes proves nothing, and a mechanism that was refuted is not
+    mended by drawing other rows from it.
+    """
+    blocked = [
+        line
+        for line in ledger.verdicts(digest, charge_id=fit)
+        if line.verdict == Verdict.FAIL and (line.kind == "audit" or line.table_sha256 == digest)
+    ]
     if blocked:
         code, _ = _BLOCKS[blocked[0].kind]
         raise GateError(
             "the ledger holds a verdict that blocks this table.",
             code=code,
-            fix="draw another table from the model, or fit again, which is another charge.",
+            fix="find the mistake, and fit again, which is another charge.",
+        )
+
+
+def _require_purchase(criteria: Mapping[str, Any] | None, evidence: Sequence[Evidence]) -> None:
+    """Refuse a release whose criteria ask for figures that are not there."""
+    wanted = (criteria or {}).get("purchase", {}).get("epsilon", 0.0) > 0
+    if wanted and not any(item.disclosure == "dp" for item in evidence):
+        raise GateError(
+            "the criteria ask for bought figures, and there are none.",
+            code="DPS304",
+            fix="release with dpsynth.workflow.release, which buys them.",
         )
 
 

@@ -300,6 +300,10 @@ def _ledger(document: Mapping[str, Any]) -> str:
             wrong.append("epsilon_alone")
         if charge["epsilon_alone"] > together["epsilon"] + manifest.TOLERANCE:
             wrong.append("cumulative.epsilon")
+    # Everything that the ledger holds costs at least what this release costs.
+    own = guarantee.epsilon_at(manifest.mechanisms(ledger), delta)
+    if together["epsilon"] < own - manifest.TOLERANCE:
+        wrong.append("cumulative.epsilon")
     if together["epsilon"] > ledger["budget"]["epsilon"] + manifest.TOLERANCE:
         wrong.append("cumulative.epsilon")
     if sum(charge.share for charge in statement.charges) > together["capacity_used"] + 1e-6:

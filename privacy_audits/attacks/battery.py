@@ -56,6 +56,7 @@ def audit_table(
     cliques: Sequence[Clique] | None = None,
     targets: int = TARGETS,
     alpha: float = 0.05,
+    few: bool = False,
     rng: np.random.Generator,
 ) -> TableAudit:
     """Attack a released table with the rows that were fitted and rows that were not.
@@ -79,6 +80,9 @@ def audit_table(
         Most targets on each side.
     alpha : float
         One-sided level of the bounds.
+    few : bool
+        Whether too few units for any attack leave the audit without one, instead of an error: an
+        error would tell how many there are.
     rng : numpy.random.Generator
         Draws rows, projections and predicates.
 
@@ -105,6 +109,26 @@ def audit_table(
     if coins is not None:
         coins.check(fitted=fitted.rows, held_out=held_out.rows)
     roles = _roles(fitted, held_out, coins, targets=targets, rng=rng)
+    if roles is None:
+        if not few:
+            raise DataError(
+                f"an audit needs at least {LEAST} units fitted, held out as non-members and held "
+                "out as reference.",
+                code="DPS413",
+                fix="hold out more of the table before the fit.",
+            )
+        return TableAudit(
+            membership=(),
+            gaps=(),
+            outside_domain=tuple(violations(frame, bare)),
+            screening=None,
+            randomised=coins is not None,
+            claim=claim,
+            alpha=alpha,
+            members=0,
+            others=0,
+            reference=0,
+        )
     _require_apart(fitted, held_out, schema)
     tables = [released, fitted.columns, held_out.columns]
     exact = value_codes(schema, tables)
@@ -257,7 +281,7 @@ def _roles(
     *,
     targets: int,
     rng: np.random.Generator,
-) -> _Roles:
+) -> _Roles | None:
     mine, theirs = (rng.permutation(len(side.places)) for side in (fitted, held_out))
     if coins is None:
         half = len(theirs) // 2
@@ -275,10 +299,5 @@ def _roles(
             others[kept[kept >= len(members)] - len(members)],
         )
     if min(len(members), len(others), len(reference)) < LEAST:
-        raise DataError(
-            f"an audit needs at least {LEAST} units fitted, held out as non-members and held out "
-            "as reference.",
-            code="DPS413",
-            fix="hold out more of the table before the fit.",
-        )
+        return None
     return _Roles(members=members, others=others, reference=reference)

@@ -245,8 +245,8 @@ class TableAudit:
     outside_domain : tuple of str
         Columns in which the released table leaves the declared public domain: a hard rule without
         chance.
-    screening : Screening
-        Distances; no rule refers to them.
+    screening : Screening or None
+        Distances; no rule refers to them. None where too few units were held out for any attack.
     randomised : bool
         Whether recorded coins chose the members. Without them a one-run bound is heuristic.
     claim : Budget or None
@@ -264,7 +264,7 @@ class TableAudit:
     membership: tuple[Membership, ...]
     gaps: tuple[Gap, ...]
     outside_domain: tuple[str, ...]
-    screening: Screening
+    screening: Screening | None
     randomised: bool
     claim: Budget | None
     alpha: float
@@ -324,7 +324,9 @@ class TableAudit:
             "outside_domain": list(self.outside_domain),
             "membership": {m.name: m.to_dict(alpha=self.alpha) for m in self.membership},
             "gaps": {g.name: g.to_dict(alpha=self.alpha) for g in self.gaps},
-            "screening": {
+            "screening": None
+            if self.screening is None
+            else {
                 "closer_to_members": self.screening.closer_to_members,
                 "member_ratio": self.screening.member_ratio,
                 "other_ratio": self.screening.other_ratio,

@@ -261,6 +261,7 @@ def test_release_then_verify_as_the_recipient(
     place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place.init()
+    monkeypatch.setenv("DPSYNTH_POLICY_ALPHA", "1e-7")
     monkeypatch.setenv("DPSYNTH_AUDIT_AUDITED", "0.5")
     monkeypatch.setenv("DPSYNTH_AUDIT_REFERENCE", "0.25")
     bundle = place.folder / "release"

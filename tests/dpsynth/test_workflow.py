@@ -25,11 +25,12 @@ from dpsynth.ledger import ChargeState
 from dpsynth.marginals.independent import Independent
 from dpsynth.privacy import canonical_sha256
 from dpsynth.release import seal, verify
+from privacy_audits.gate import Policy
 from tests.conftest import BUDGET, open_ledger, patients_frame, patients_schema
 
 SENTINEL = "Zebrastreifen"
-FEW = Criteria(audit=Audit(canaries=40))
-"""Canaries enough to see that they are there."""
+FEW = Criteria(audit=Audit(canaries=40), policy=Policy(alpha=1e-7))
+"""Canaries enough to see that they are there, and no false stop in the life of these tests."""
 
 
 class Copying(Independent):
@@ -312,6 +313,7 @@ import dpsynth as dp
 from dpsynth import workflow
 from dpsynth.criteria import Audit, Criteria
 from dpsynth.marginals.independent import Independent
+from privacy_audits.gate import Policy
 from tests.conftest import BUDGET, patients_frame, patients_schema
 
 folder, stage = Path(sys.argv[1]), sys.argv[2]
@@ -324,8 +326,8 @@ schema = patients_schema()
 with dp.Ledger.open(folder / "ledger.db") as ledger:
     workflow.release(
         patients_frame(1200), Independent(schema), budget=BUDGET, ledger=ledger,
-        dataset="patients", out=folder / "release", criteria=Criteria(audit=Audit(canaries=40)),
-        say=say,
+        dataset="patients", out=folder / "release", say=say,
+        criteria=Criteria(audit=Audit(canaries=40), policy=Policy(alpha=1e-7)),
     )
 """
 
@@ -352,3 +354,64 @@ def test_a_kill_leaves_no_bundle_and_a_ledger_that_verifies(stage: str, tmp_path
     assert states == (set() if stage == "booking" else {ChargeState.COMMITTED})
     assert summary.releases == ()
     assert json.dumps(summary.to_dict())
+
+
+def test_too_few_people_for_an_audit_do_not_stop_a_release(tmp_path: Path) -> None:
+    """Whether they are too few follows from the number of rows, which is private."""
+    done, ledger = run(tmp_path / "release", rows=420)
+    assert done.audit.verdict is Verdict.INCONCLUSIVE
+    assert done.audit.table.membership == ()
+    assert "DPS442" in {finding.code for finding in done.audit.decision.findings}
+    assert (done.bundle / "evidence" / "audit-post-processing.json").is_file()
+    assert all(check.passed for check in verify(done.bundle))
+    assert {line.verdict for line in ledger.verdicts(done.audit.table_sha256 or "")} >= {
+        Verdict.INCONCLUSIVE
+    }
+
+
+def _clean(frame: pd.DataFrame) -> list[Evidence]:
+    import hashlib
+
+    from dpsynth.files import csv_bytes
+
+    return [
+        Evidence(
+            kind=kind,  # type: ignore[arg-type]
+            table_sha256=hashlib.sha256(csv_bytes(frame)).hexdigest(),
+            created="2026-11-26T00:00:00+00:00",
+            metrics={},
+            findings=(),
+            verdict=Verdict.PASS,
+            disclosure="internal",
+        )
+        for kind in ("utility", "audit")
+    ]
+
+
+def test_a_fit_that_an_audit_blocked_releases_no_other_table(tmp_path: Path) -> None:
+    schema = patients_schema()
+    ledger = open_ledger(schema)
+    options = {"budget": dp.Budget(epsilon=0.5, delta=1e-5), "ledger": ledger, "schema": schema}
+    with pytest.raises(GateError, match="audit blocks"):
+        run(tmp_path / "release", model=Copying, **options)
+    model = dp.load(tmp_path / "release-internal" / "model.dpsynth")
+    other = model.sample(60)
+    with pytest.raises(GateError, match="the ledger holds a verdict"):
+        seal(
+            other, model, ledger=ledger, evidence=_clean(other), out=tmp_path / "b",
+            internal=tmp_path / "c",
+        )  # fmt: skip
+
+
+def test_criteria_that_ask_for_figures_are_not_met_without_them(tmp_path: Path) -> None:
+    schema = patients_schema()
+    ledger = open_ledger(schema)
+    model = Independent(schema).fit(
+        patients_frame(600), budget=BUDGET, ledger=ledger, dataset="patients"
+    )
+    frame = model.sample(60)
+    with pytest.raises(GateError, match="ask for bought figures"):
+        seal(
+            frame, model, ledger=ledger, evidence=_clean(frame), out=tmp_path / "b",
+            internal=tmp_path / "c", criteria=Criteria(purchase=Purchase(epsilon=0.1)).to_dict(),
+        )  # fmt: skip

@@ -187,7 +187,9 @@ def test_another_ledger_is_refused(fitted: Fitted, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_figures_that_were_bought_are_part_of_the_price(tmp_path: Path) -> None:
+def test_figures_that_were_bought_are_part_of_the_price(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     schema = patients_schema()
     ledger = dp.Ledger.in_memory(
         dataset="patients", budget=dp.Budget(epsilon=4.0, delta=1e-5), unit=schema.unit
@@ -207,6 +209,9 @@ def test_figures_that_were_bought_are_part_of_the_price(tmp_path: Path) -> None:
         metrics={"metrics": {}, "paid": {"ledger": {"charge": other.privacy_["ledger"]["charge"]}}},
     )
     items = [bought, *internal_evidence(frame)]
+    with pytest.raises(GateError, match="after the fit had read rows"):
+        sealed((model, ledger), tmp_path / "late", frame=frame, items=items)
+    monkeypatch.setattr(dp.Ledger, "fixed_in_advance", lambda *_: True)
     bundle = sealed((model, ledger), tmp_path, frame=frame, items=items)
     manifest = json.loads((bundle / "manifest.json").read_text())
     assert len(manifest["ledger"]["charges"]) == 2
