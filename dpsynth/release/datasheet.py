@@ -20,6 +20,7 @@ from dpsynth.schema import Schema
 NOT_STATED = "Not stated by the custodian."
 
 _ACTIVE = re.compile(r"([\\`*_\[\]<>&|#])")
+_HEADING = re.compile(r"^(\s*)#", re.M)
 
 
 def to_datasheet(manifest: Mapping[str, Any], schema: Schema) -> str:
@@ -34,9 +35,9 @@ def to_datasheet(manifest: Mapping[str, Any], schema: Schema) -> str:
 
     Notes
     -----
-    Texts of the custodian are taken over as they are; names are escaped.
+    Texts of the custodian keep their Markdown, but for headings and HTML; names are escaped.
     """
-    facts = manifest["publication"] or {}
+    facts = {name: _told(value) for name, value in (manifest["publication"] or {}).items()}
     sections = {
         "Motivation and permitted use": _use(facts),
         "Source": _source(manifest, facts),
@@ -79,6 +80,13 @@ def to_datasheet(manifest: Mapping[str, Any], schema: Schema) -> str:
     for heading, body in sections.items():
         lines += ["", f"## {heading}", "", *body]
     return "\n".join(lines) + "\n"
+
+
+def _told(value: object) -> Any:  # noqa: ANN401
+    """Return a custodian's text without the means to pose as a section of this sheet."""
+    if not isinstance(value, str):
+        return value
+    return _HEADING.sub(r"\1\\#", value.replace("<", "\\<"))
 
 
 def plain(text: str) -> str:

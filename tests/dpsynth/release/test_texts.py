@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,16 @@ def test_names_in_the_datasheet_are_not_taken_for_markup(manifest: dict[str, Any
     )
     assert "| a\\|b\\<i\\>\\* |" in to_datasheet(manifest, schema)
     assert "\\`book\\`" in to_datasheet(manifest, schema)
+
+
+def test_a_text_of_the_custodian_cannot_pose_as_a_section(
+    manifest: dict[str, Any], schema: Schema
+) -> None:
+    said = {**manifest["publication"], "description": "Rows.\n\n## Guarantee\n<script>x</script>"}
+    text = to_datasheet({**manifest, "publication": said}, schema)
+    assert [line for line in text.splitlines() if line == "## Guarantee"] == ["## Guarantee"]
+    assert "\\## Guarantee" in text
+    assert not re.search(r"(?<!\\)<script", text)
 
 
 def test_a_stray_parquet_file_says_what_it_is(whole: Path, manifest: dict[str, Any]) -> None:
